@@ -21,20 +21,17 @@ type (
 
 // Limits of waist 2, enforced with errs.TooLarge or errs.Invalid.
 const (
-	KeyLenMax        = 1024                  // bytes of UTF-8
-	UserMetaLenMax   = 2 << 10               // bytes of user metadata, names and values
-	PartNumberMax    = 10000                 // parts are 1..PartNumberMax
-	PartSizeMin      = 5 << 20               // bytes, but for the last part
-	PutSizeMax       = 5 << 30               // bytes of one put or part
-	ObjectSizeMax    = 50 << 40              // bytes of a completed object
-	ListLimitMax     = 1000                  // entries of one page
-	DeleteManyMax    = 1000                  // keys of one DeleteMany
-	StripeSizeMax    = 8 << 20               // bytes of data in one stripe
-	DefaultSmallSize = 60000                 // bytes under which a policy uses replicas
-	purgeBatchMax    = 256                   // purge entries read at once
-	bucketsPerPage   = 1000                  // buckets of one ListBuckets page
-	uploadTTLDefault = 7 * 24 * time.Hour    // reserved: uploads are kept until aborted
-	_                = uint(chunk.SizeMax-1) // stripes must fit chunks
+	KeyLenMax        = 1024                    // bytes of UTF-8
+	UserMetaLenMax   = 2 << 10                 // bytes of user metadata, names and values
+	PartNumberMax    = 10000                   // parts are 1..PartNumberMax
+	PartSizeMin      = 5 << 20                 // bytes, but for the last part
+	PutSizeMax       = 5 << 30                 // bytes of one put or part
+	ObjectSizeMax    = 50 << 40                // bytes of a completed object
+	ListLimitMax     = 1000                    // entries of one page
+	DeleteManyMax    = 1000                    // keys of one DeleteMany
+	StripeSizeMax    = 8 << 20                 // bytes of data in one stripe
+	DefaultSmallSize = 60000                   // bytes under which a policy uses replicas
+	_                = uint(chunk.SizeMax - 1) // stripes must fit chunks
 )
 
 // Policy says how a bucket's bytes are protected.

@@ -82,6 +82,6 @@ type Caller interface {
 
 // Limits of one call, enforced with errs.TooLarge.
 const (
-	HeadLenMax = 64 << 10         // bytes
+	HeadLenMax = 64 << 10 // bytes
 	BodyLenMax = 16<<20 + 64<<10
 )
