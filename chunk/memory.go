@@ -36,6 +36,9 @@ func (m *Memory) Put(ctx context.Context, w Write) (Receipt, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if old, ok := m.chunks[w.Key]; ok && old.info.Version >= w.Version {
+		if old.info.Deleted && old.info.Version == w.Version {
+			return Receipt{}, errs.E("chunk.Memory.Put", errs.Stale, "%s: version %v is deleted", w.Key, w.Version)
+		}
 		return storedAlready("chunk.Memory.Put", old.info, w.Version)
 	}
 	info := Info{Key: w.Key, Version: w.Version, Size: int64(len(w.Data)), Sum: Checksum(w.Data), Attrs: w.Attrs}

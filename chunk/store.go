@@ -91,8 +91,9 @@ func (c *Chunk) Release() {
 // Putter stores chunks.
 type Putter interface {
 	// Put stores w durably, atomically and idempotently. errs.Stale if a higher
-	// version (or a tombstone of one) is stored; the same version again succeeds
-	// and changes nothing. Invalid, TooLarge, Full, Unavailable: nothing was
+	// version, or a tombstone of the same or a higher one, is stored: between a
+	// put and a delete of one version the delete wins, in whichever order they
+	// come. The same put again succeeds and changes nothing. Invalid, TooLarge, Full, Unavailable: nothing was
 	// stored. Unknown, Timeout, Canceled: it may have been.
 	Put(ctx context.Context, w Write) (Receipt, error)
 }

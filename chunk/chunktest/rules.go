@@ -146,6 +146,23 @@ func testVersionsOfDelete(e *env) {
 	}
 }
 
+// testDeleteOfTheSameVersion: a delete wins over a put of its own version in
+// whichever order they come; a put must never be acknowledged and not stored.
+func testDeleteOfTheSameVersion(e *env) {
+	for range e.prots {
+		w := e.write(e.key(), e.bytes(4000))
+		e.put(w)
+		e.delete(w.Key, w.Version)
+		e.wantTombstone(w.Key, w.Version)
+		_, err := e.s.Put(e.ctx, w)
+		e.wantKind(err, errs.Stale, "Put of the version that was deleted")
+		e.wantTombstone(w.Key, w.Version)
+		next := e.write(w.Key, e.bytes(4000))
+		e.put(next)
+		e.wantStored(next)
+	}
+}
+
 func testDeleteAbsent(e *env) {
 	for range e.prots {
 		k := e.key()

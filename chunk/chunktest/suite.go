@@ -54,6 +54,7 @@ func storeTests() []namedTest {
 		{"Ranges", testRanges},
 		{"VersionsOfPut", testVersionsOfPut},
 		{"VersionsOfDelete", testVersionsOfDelete},
+		{"DeleteOfTheSameVersion", testDeleteOfTheSameVersion},
 		{"DeleteAbsent", testDeleteAbsent},
 		{"Invalid", testInvalid},
 		{"TooLarge", testTooLarge},
