@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"net"
+
+	"torc/internal/buf"
 )
 
 // Network is the seam under the transport: TCP for real, Memory in tests.
@@ -24,6 +26,9 @@ type Request struct {
 	Method Method
 	Head   []byte
 	Body   []byte
+	// ReplyLen is how many bytes of reply body the caller expects at most; it
+	// steers bulk off the link for small calls and does not travel. 0: few.
+	ReplyLen int
 }
 
 // Reply is the answer to a call. On the client its Head and Body are valid
@@ -33,6 +38,7 @@ type Reply struct {
 	Head    []byte
 	Body    []byte
 	release func()
+	bufs    [2]*buf.Buffer // on the client: the memory of Head and Body
 }
 
 // NewReply makes a Reply whose Release calls release (which may be nil).
@@ -42,10 +48,15 @@ func NewReply(head, body []byte, release func()) *Reply {
 
 // Release gives the memory back; further calls, and calls on nil, do nothing.
 func (r *Reply) Release() {
-	if r != nil && r.release != nil {
-		f := r.release
-		r.release = nil
-		r.Head, r.Body = nil, nil
+	if r == nil {
+		return
+	}
+	f, bufs := r.release, r.bufs
+	r.release, r.bufs = nil, [2]*buf.Buffer{}
+	r.Head, r.Body = nil, nil
+	bufs[0].Release()
+	bufs[1].Release()
+	if f != nil {
 		f()
 	}
 }
