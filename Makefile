@@ -51,7 +51,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s) each
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),20s) $$p || exit 1; done; done
 
 bench: build ## load a fresh ring over S3 and print ops/s, latency, CPU per operation, memory
-	$(GO) run ./bench/run --torc $(BIN)
+	$(GO) run ./bench --torc $(BIN) $(BENCHFLAGS)
 
 micro: ## Go micro-benchmarks of the hot paths
 	$(GO) test -run '^$$' -bench . -benchmem ./chunk/... ./internal/... ./storage/... ./protect/... ./meta/... ./object/... ./access/...
