@@ -67,7 +67,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Lock()
 	if s.draining {
 		s.mu.Unlock()
-		return errs.E("transport.Serve", errs.Closed, "server is closed")
+		return nil
 	}
 	s.listeners[ln] = struct{}{}
 	s.mu.Unlock()
