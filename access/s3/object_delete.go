@@ -1,0 +1,24 @@
+package s3
+
+import (
+	"net/http"
+
+	"torc/object"
+)
+
+// deleteObject is DeleteObject: absent is fine, unless If-Match says otherwise.
+func (c *call) deleteObject() error {
+	for _, name := range []string{"X-Amz-If-Match-Last-Modified-Time", "X-Amz-If-Match-Size"} {
+		if c.r.Header.Get(name) != "" {
+			return notImplemented(name, "This condition exists for directory buckets only.")
+		}
+	}
+	if _, err := c.ownBucket(); err != nil {
+		return err
+	}
+	item := object.DeleteItem{Key: c.key, IfMatch: unquoteETag(c.r.Header.Get("If-Match"))}
+	if err := c.h.cfg.Objects.Delete(c.ctx, c.bucket, item); err != nil {
+		return err
+	}
+	return c.empty(http.StatusNoContent)
+}
