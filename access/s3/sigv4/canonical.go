@@ -215,10 +215,10 @@ func checkSigned(r *http.Request, c *claim) error {
 		missing = append(missing, "host")
 	}
 	for name := range r.Header {
-		if len(name) < 6 || name[:6] != "X-Amz-" {
+		lower := strings.ToLower(name)
+		if !strings.HasPrefix(lower, "x-amz-") {
 			continue
 		}
-		lower := strings.ToLower(name)
 		if _, ok := slices.BinarySearch(c.signedHeaders, lower); !ok {
 			missing = append(missing, lower)
 		}

@@ -26,12 +26,13 @@ const (
 	MalformedTrailer                  Code = "MalformedTrailerError"
 	MissingContentLength              Code = "MissingContentLength"
 	NotImplemented                    Code = "NotImplemented"
+	RequestTimeout                    Code = "RequestTimeout"
 	RequestTimeTooSkewed              Code = "RequestTimeTooSkewed"
 	SignatureDoesNotMatch             Code = "SignatureDoesNotMatch"
 	ContentSHA256Mismatch             Code = "XAmzContentSHA256Mismatch"
 )
 
-// codes gives each code its HTTP status and our kind.
+// properties gives each code its HTTP status and our kind.
 func (c Code) properties() (status int, kind errs.Kind) {
 	switch c {
 	case AccessDenied, InvalidAccessKeyID, RequestTimeTooSkewed, SignatureDoesNotMatch:
@@ -44,6 +45,8 @@ func (c Code) properties() (status int, kind errs.Kind) {
 		return 501, errs.Unsupported
 	case ContentSHA256Mismatch:
 		return 400, errs.Corrupt
+	case RequestTimeout:
+		return 400, errs.Timeout
 	}
 	return 400, errs.Invalid
 }

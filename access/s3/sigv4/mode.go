@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"strings"
 )
@@ -73,11 +74,7 @@ func parseMode(value string) (Mode, error) {
 	}, ", ")).with("ArgumentName", "x-amz-content-sha256").with("ArgumentValue", value)
 }
 
-// isHexSHA256 accepts 64 hex digits in lower case, the only form that signers emit.
 func isHexSHA256(s string) bool {
-	if len(s) != 64 || strings.ToLower(s) != s {
-		return false
-	}
-	_, err := hex.DecodeString(s)
-	return err == nil
+	sum, err := hex.DecodeString(s)
+	return err == nil && len(sum) == sha256.Size
 }

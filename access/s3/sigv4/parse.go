@@ -168,21 +168,25 @@ func (c *claim) headerTime(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if c.at, err = time.Parse(timeFormat, value); value == "" || err != nil {
-		if value == "" {
-			value = first(r.Header, "Date")
-			c.at, err = time.Parse(timeFormat, value)
-			if err != nil {
-				c.at, err = http.ParseTime(value)
-			}
-		}
-		if err != nil {
-			return fail(AccessDenied, "AWS authentication requires a valid Date or x-amz-date header")
-		}
+	if value != "" {
+		c.at, err = time.Parse(timeFormat, value)
+	} else {
+		c.at, err = parseDate(first(r.Header, "Date"))
+	}
+	if err != nil {
+		return fail(AccessDenied, "AWS authentication requires a valid Date or x-amz-date header")
 	}
 	c.at = c.at.UTC()
 	c.date = c.at.Format(timeFormat)
 	return nil
+}
+
+// parseDate reads a Date header: an HTTP date, or the form of x-amz-date.
+func parseDate(value string) (time.Time, error) {
+	if t, err := time.Parse(timeFormat, value); err == nil {
+		return t, nil
+	}
+	return http.ParseTime(value)
 }
 
 func parsePresigned(r *http.Request, query []param) (*claim, error) {
