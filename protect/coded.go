@@ -1,0 +1,303 @@
+package protect
+
+import (
+	"bytes"
+	"context"
+
+	"torc/chunk"
+	"torc/internal/buf"
+	"torc/internal/errs"
+)
+
+// coded is one read of a coded value. It asks for the bytes that it needs of
+// the data fragments; if one fails or is late it asks others for a window that
+// covers every need, until k fragments have that window, and reconstructs.
+type coded struct {
+	s   *Store
+	g   *group
+	at  [][]int     // by fragment: places not yet tried
+	gen *generation // known, or that of the first answer
+	rd  *reads
+
+	all   bool        // the whole value; its size may not be known yet
+	r     chunk.Range // resolved, unless all
+	frag  int64       // fragment length; -1 until known
+	first int         // data fragments needed: first..last
+	last  int
+
+	window  chunk.Range // what spares are asked for
+	spares  bool        // exact reads were not enough
+	got     [][]fetched // by fragment
+	running []int       // by fragment: reads under way
+	late    int         // reads under way that are late
+	failure error
+}
+
+// getCoded reads r (resolved, or All with gen unknown) from the fragments at at.
+func (s *Store) getCoded(ctx context.Context, g *group, at [][]int, gen *generation, r chunk.Range) (*chunk.Chunk, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := &coded{s: s, g: g, at: at, gen: gen, r: r, frag: -1, last: g.need - 1,
+		got: make([][]fetched, g.n), running: make([]int, g.n), rd: s.newReads(g)}
+	defer c.release()
+	defer close(c.rd.gone)
+	c.all = gen == nil
+	c.window = chunk.All
+	if gen != nil {
+		c.plan()
+	}
+	for i := c.first; i <= c.last; i++ {
+		if !c.start(ctx, i, c.need(i)) {
+			c.spares = true
+		}
+	}
+	for !c.complete() {
+		if c.spares && !c.more(ctx) {
+			return nil, orNoSource(c.failure)
+		}
+		if err := c.step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return c.assemble()
+}
+
+// plan computes what is needed once the size is known.
+func (c *coded) plan() {
+	c.frag = fragmentLen(c.gen.size, c.g.need)
+	if c.all {
+		c.r = chunk.Range{Off: 0, Len: c.gen.size}
+		return // windows stay whole fragments: they have been asked for already
+	}
+	if c.r.Len == 0 || c.frag == 0 {
+		c.first, c.last = 0, -1 // nothing to read
+		return
+	}
+	c.first, c.last = int(c.r.Off/c.frag), int((c.r.Off+c.r.Len-1)/c.frag)
+	c.window = c.need(c.first)
+	for i := c.first + 1; i <= c.last; i++ {
+		n := c.need(i)
+		end := max(c.window.Off+c.window.Len, n.Off+n.Len)
+		c.window.Off = min(c.window.Off, n.Off)
+		c.window.Len = end - c.window.Off
+	}
+}
+
+// need returns the bytes of data fragment i that the read asks for.
+func (c *coded) need(i int) chunk.Range {
+	if c.all {
+		return chunk.All
+	}
+	lo := max(0, c.r.Off-int64(i)*c.frag)
+	hi := min(c.frag, c.r.Off+c.r.Len-int64(i)*c.frag)
+	return chunk.Range{Off: lo, Len: hi - lo}
+}
+
+// start reads fragment i from the next place that may have it.
+func (c *coded) start(ctx context.Context, i int, window chunk.Range) bool {
+	if len(c.at[i]) == 0 {
+		return false
+	}
+	place := c.at[i][0]
+	c.at[i] = c.at[i][1:]
+	c.running[i]++
+	c.rd.start(ctx, source{i, place}, window)
+	return true
+}
+
+// complete reports whether there is enough to answer.
+func (c *coded) complete() bool {
+	if c.gen != nil && c.frag == 0 {
+		return true // an empty value: one fragment has said so
+	}
+	exact := true
+	for i := c.first; i <= c.last; i++ {
+		exact = exact && c.have(i, c.need(i)) != nil
+	}
+	return exact || c.spares && c.windows() >= c.g.need
+}
+
+// have returns the bytes of fragment i in window, or nil.
+func (c *coded) have(i int, window chunk.Range) []byte {
+	for _, f := range c.got[i] {
+		off, n := f.window.Off, int64(len(f.c.Data))
+		want := window
+		if want.Len < 0 {
+			want.Len = c.frag - want.Off
+		}
+		if off <= want.Off && off+n >= want.Off+want.Len {
+			return f.c.Data[want.Off-off : want.Off-off+want.Len]
+		}
+	}
+	return nil
+}
+
+// windows counts the fragments that have the spare window.
+func (c *coded) windows() int {
+	n := 0
+	for i := range c.got {
+		if c.have(i, c.window) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// more starts spare reads until as many timely ones are under way as are
+// missing. It reports false if the read cannot succeed any more.
+func (c *coded) more(ctx context.Context) bool {
+	running := 0
+	for i, n := range c.running {
+		if n > 0 && c.have(i, c.window) == nil {
+			running++
+		}
+	}
+	missing := c.g.need - c.windows() - (running - min(running, c.late))
+	for i := 0; i < c.g.n && missing > 0; i++ {
+		if c.running[i] == 0 && c.have(i, c.window) == nil && c.start(ctx, i, c.window) {
+			missing--
+			running++
+		}
+	}
+	return running > 0
+}
+
+// step waits for one thing to happen.
+func (c *coded) step(ctx context.Context) error {
+	late, stop := c.s.cfg.Clock.After(c.s.cfg.HedgeAfter)
+	defer stop()
+	select {
+	case f := <-c.rd.results:
+		c.running[f.frag]--
+		c.late = max(0, min(c.late, c.underWay()))
+		return c.arrived(ctx, f)
+	case <-late:
+		if c.late != c.underWay() {
+			c.late = c.underWay()
+			c.spares = true
+			c.s.count.hedges.Add(1)
+		}
+		return nil
+	case <-ctx.Done():
+		return errs.Wrap("protect: read", ctx.Err())
+	}
+}
+
+func (c *coded) underWay() int {
+	n := 0
+	for _, r := range c.running {
+		n += r
+	}
+	return n
+}
+
+// arrived notes one fragment read. A NotFound or a second generation ends a
+// read that did not survey: only a survey can tell what they mean.
+func (c *coded) arrived(ctx context.Context, f fetched) error {
+	direct := c.gen == nil || c.all
+	err := f.err
+	if err == nil {
+		info := f.c.Info
+		if c.gen == nil {
+			gen := generationOf(info)
+			gen.owner = bytes.Clone(gen.owner)
+			c.gen = &gen
+			c.plan()
+		}
+		switch {
+		case !c.gen.equal(generationOf(info)):
+			err = errs.E("protect: read", errs.NotFound, "version %v, want %v", info.Version, c.gen.version)
+		case info.Size != c.frag:
+			err = errs.E("protect: read", errs.Corrupt, "fragment of %d bytes, want %d", info.Size, c.frag)
+		default:
+			c.got[f.frag] = append(c.got[f.frag], f)
+			return nil
+		}
+		f.c.Release()
+	}
+	c.s.failed(c.g, f.source, err)
+	if direct && errs.Is(err, errs.NotFound) {
+		return err
+	}
+	c.failure = worse(c.failure, err)
+	c.spares = true
+	if f.frag < c.g.need && c.running[f.frag] == 0 {
+		c.start(ctx, f.frag, f.window) // another place may have it
+	}
+	return nil
+}
+
+func (c *coded) release() {
+	for _, fs := range c.got {
+		for _, f := range fs {
+			f.c.Release()
+		}
+	}
+}
+
+// assemble makes the value's bytes out of the fragments.
+func (c *coded) assemble() (*chunk.Chunk, error) {
+	info := chunk.Info{Version: c.gen.version, Size: c.gen.size, Attrs: chunk.Attrs{GroupSize: c.gen.size, Owner: c.gen.owner}}
+	if c.r.Len == 0 || c.frag == 0 {
+		return chunk.NewChunk(info, nil, nil), nil
+	}
+	rebuilt, b, err := c.reconstruct()
+	if err != nil {
+		return nil, err
+	}
+	defer b.Release()
+	out := buf.Get(int(c.r.Len))
+	at := 0
+	for i := c.first; i <= c.last; i++ {
+		lo := max(0, c.r.Off-int64(i)*c.frag)
+		hi := min(c.frag, c.r.Off+c.r.Len-int64(i)*c.frag)
+		if hi <= lo {
+			continue // all padding
+		}
+		exact := chunk.Range{Off: lo, Len: hi - lo}
+		if data := c.have(i, exact); data != nil {
+			at += copy(out.B[at:], data)
+			continue
+		}
+		from := lo - c.window.Off
+		at += copy(out.B[at:], rebuilt[i][from:from+hi-lo])
+	}
+	return chunk.NewChunk(info, out.B, out.Release), nil
+}
+
+// reconstruct computes the window of the data fragments that are missing.
+func (c *coded) reconstruct() ([][]byte, *buf.Buffer, error) {
+	var missing []int
+	for i := c.first; i <= c.last; i++ {
+		if c.have(i, c.need(i)) == nil {
+			missing = append(missing, i)
+		}
+	}
+	if len(missing) == 0 {
+		return nil, nil, nil
+	}
+	code, err := c.s.codes.get(c.g.prot)
+	if err != nil {
+		return nil, nil, err
+	}
+	n := int(c.window.Len)
+	if n < 0 {
+		n = int(c.frag)
+	}
+	shards := make([][]byte, c.g.n)
+	for i := range shards {
+		shards[i] = c.have(i, c.window)
+	}
+	b := buf.Get(n * len(missing))
+	required := make([]bool, c.g.need)
+	for j, i := range missing {
+		shards[i] = b.B[j*n : j*n : (j+1)*n]
+		required[i] = true
+	}
+	if err := code.ReconstructSome(shards, required); err != nil {
+		b.Release()
+		return nil, nil, errs.E("protect: reconstruct", errs.Other, "%s: %w", c.g.key, err)
+	}
+	c.s.emit(Event{Kind: ReadRebuilt, Key: c.g.key, Version: c.gen.version, Err: c.failure})
+	return shards, b, nil
+}

@@ -1,0 +1,285 @@
+package protect
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"torc/chunk"
+	"torc/internal/errs"
+)
+
+// Put implements chunk.Putter for the group of main key w.Key. It returns once
+// all fragments are durable, or the quorum is and the rest failed or are late.
+// It never returns while a write that reads w.Data is under way.
+func (s *Store) Put(ctx context.Context, w chunk.Write) (chunk.Receipt, error) {
+	const op = "protect.Put"
+	if err := w.Validate(); err != nil {
+		return chunk.Receipt{}, errs.Wrap(op, err)
+	}
+	if w.GroupSize == 0 {
+		w.GroupSize = int64(len(w.Data))
+	}
+	if w.GroupSize != int64(len(w.Data)) {
+		return chunk.Receipt{}, errs.E(op, errs.Invalid, "%s: group size %d of %d bytes", w.Key, w.GroupSize, len(w.Data))
+	}
+	if err := ctx.Err(); err != nil {
+		return chunk.Receipt{}, errs.Wrap(op, err)
+	}
+	g, err := s.enter(op, w.Key)
+	if err != nil {
+		return chunk.Receipt{}, err
+	}
+	defer s.work.Done()
+	s.count.puts.Add(1)
+	frags, b, err := s.codes.split(g.prot, w.Data)
+	if err != nil {
+		return chunk.Receipt{}, err
+	}
+	defer b.Release()
+	p := &put{s: s, g: g, w: w, frags: frags, plan: newPlacing(g.layout, g.good), results: make(chan attemptResult, len(g.places))}
+	return p.run(ctx)
+}
+
+// put drives one placing: it is the goroutine of the caller.
+type put struct {
+	s       *Store
+	g       *group
+	w       chunk.Write
+	frags   [][]byte
+	plan    *placing
+	results chan attemptResult // room for every attempt there can be
+
+	running []runningAttempt // in order of their start, hence of their lateness
+	errs    []error
+	unsure  []attempt // may have taken effect without an ack
+	stale   error
+}
+
+type attemptResult struct {
+	attempt
+	err error
+}
+
+type runningAttempt struct {
+	attempt
+	lateAt time.Time
+	late   bool
+}
+
+func (p *put) run(ctx context.Context) (chunk.Receipt, error) {
+	attempts, cancel := context.WithCancel(ctx)
+	defer cancel()
+	clk := p.s.cfg.Clock
+	timeout, stop := clk.After(p.s.cfg.WriteTimeout)
+	defer stop()
+	p.start(attempts, p.plan.begin())
+	ended := p.wait(ctx, attempts, timeout)
+	for !ended && p.stale == nil && !p.g.ackable(p.plan.durable()) {
+		more := p.plan.lastResort()
+		if len(more) == 0 {
+			break
+		}
+		p.start(attempts, more)
+		ended = p.wait(ctx, attempts, timeout)
+	}
+	// What is still under way reads the caller's memory: it is told to stop and
+	// waited for. An ack that crosses the cancellation counts.
+	cancel()
+	for len(p.running) > 0 {
+		p.ended(<-p.results)
+	}
+	return p.answer(ctx)
+}
+
+// wait runs until the plan waits for nothing, or ctx or the time is up (then
+// it reports true).
+func (p *put) wait(ctx, attempts context.Context, timeout <-chan time.Time) (ended bool) {
+	for p.plan.waiting() && p.stale == nil {
+		late, stop := p.nextLate()
+		select {
+		case r := <-p.results:
+			p.start(attempts, p.ended(r))
+		case <-late:
+			p.start(attempts, p.passed())
+		case <-timeout:
+			ended = true
+		case <-ctx.Done():
+			ended = true
+		}
+		stop()
+		if ended {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *put) start(ctx context.Context, as []attempt) {
+	lateAt := p.s.cfg.Clock.Now().Add(p.s.cfg.HandoffAfter)
+	for _, a := range as {
+		p.running = append(p.running, runningAttempt{attempt: a, lateAt: lateAt})
+		w := p.w
+		w.Key, w.Data = p.w.Key.Sibling(a.frag), p.frags[a.frag]
+		store := p.g.places[a.place].Store
+		go func() {
+			err := errs.E("protect.Put", errs.Unavailable, "the place has no store")
+			if store != nil {
+				_, err = store.Put(ctx, w)
+			}
+			p.results <- attemptResult{a, err}
+		}()
+	}
+}
+
+// ended notes a result and returns what to start instead.
+func (p *put) ended(r attemptResult) []attempt {
+	i := slices.IndexFunc(p.running, func(x runningAttempt) bool { return x.attempt == r.attempt })
+	wasLate := p.running[i].late
+	p.running = slices.Delete(p.running, i, i+1)
+	if r.err != nil {
+		kind := errs.KindOf(r.err)
+		if kind == errs.Stale {
+			p.stale = r.err
+		}
+		if !hadNoEffect(kind) {
+			p.unsure = append(p.unsure, r.attempt)
+		}
+		p.errs = append(p.errs, r.err)
+	}
+	return p.plan.finished(r.attempt, r.err == nil, wasLate)
+}
+
+// nextLate fires when the oldest attempt that is not late becomes so.
+func (p *put) nextLate() (<-chan time.Time, func()) {
+	for _, r := range p.running {
+		if !r.late {
+			return p.s.cfg.Clock.After(r.lateAt.Sub(p.s.cfg.Clock.Now()))
+		}
+	}
+	return nil, func() {}
+}
+
+// passed marks what is late and returns what to start beside it.
+func (p *put) passed() []attempt {
+	var out []attempt
+	now := p.s.cfg.Clock.Now()
+	for i := range p.running {
+		r := &p.running[i]
+		if !r.late && !now.Before(r.lateAt) {
+			r.late = true
+			p.s.late(p.g.places[r.place], p.w.Key.Sibling(r.frag))
+			out = append(out, p.plan.passed(r.attempt)...)
+		}
+	}
+	return out
+}
+
+// answer says what was achieved.
+func (p *put) answer(ctx context.Context) (chunk.Receipt, error) {
+	const op = "protect.Put"
+	r := p.plan.receipt()
+	if p.stale == nil && p.g.ackable(p.plan.durable()) {
+		p.s.count.handoffs.Add(uint64(r.Handoff))
+		if !r.Whole() {
+			p.s.emit(Event{Kind: WriteDegraded, Key: p.w.Key, Version: p.w.Version, Receipt: r, Err: first(p.errs)})
+		}
+		return r, nil
+	}
+	clean := p.cleanUp(ctx)
+	if p.stale != nil {
+		return chunk.Receipt{}, errs.Wrap(op, p.stale)
+	}
+	if err := ctx.Err(); err != nil {
+		return chunk.Receipt{}, errs.Wrap(op, err)
+	}
+	kind := errs.Unknown
+	if clean {
+		kind = p.commonKind()
+	}
+	err := errs.E(op, kind, "%s: %d of %d durable, want at least %d (on two servers where there are): %w",
+		p.w.Key, r.Durable, r.Want, p.g.quorum, orNoPlace(first(p.errs)))
+	p.s.emit(Event{Kind: WriteFailed, Key: p.w.Key, Version: p.w.Version, Receipt: r, Err: err})
+	return chunk.Receipt{}, err
+}
+
+// commonKind is the kind of a write that had no effect: what all places said if
+// they agree on something the caller can act on, otherwise Unavailable.
+func (p *put) commonKind() errs.Kind {
+	kind := errs.Unavailable
+	for i, err := range p.errs {
+		k := errs.KindOf(err)
+		if i > 0 && k != kind {
+			return errs.Unavailable
+		}
+		kind = k
+	}
+	switch kind {
+	case errs.Full, errs.Overload, errs.TooLarge, errs.Invalid:
+		return kind
+	}
+	return errs.Unavailable
+}
+
+// cleanUp removes what a write that failed left behind, as far as it can, and
+// reports whether nothing is left. Only keys that are written once are cleaned:
+// a tombstone under a key that may hold an older value would delete that value.
+// The tombstones carry the write's own version, never one above: another
+// writer may own that one, and would find its put acknowledged by a tombstone.
+func (p *put) cleanUp(ctx context.Context) bool {
+	left := slices.Clone(p.unsure)
+	for i, f := range p.plan.frags {
+		if f.durable >= 0 {
+			left = append(left, attempt{i, f.durable})
+		}
+	}
+	if p.g.overwritten || len(left) == 0 {
+		return len(left) == 0
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	timeout, stop := p.s.cfg.Clock.After(p.s.cfg.CleanupTimeout)
+	defer stop()
+	for _, a := range left {
+		go func() {
+			_, err := p.g.places[a.place].Store.Delete(ctx, p.w.Key.Sibling(a.frag), p.w.Version)
+			p.results <- attemptResult{a, err}
+		}()
+	}
+	clean := true
+	for range left {
+		select {
+		case r := <-p.results:
+			clean = clean && (r.err == nil || errs.Is(r.err, errs.Stale))
+		case <-timeout:
+			cancel()
+			r := <-p.results
+			clean = clean && r.err == nil
+		}
+	}
+	return clean
+}
+
+// hadNoEffect reports whether a write that failed with kind certainly changed nothing.
+func hadNoEffect(k errs.Kind) bool {
+	switch k {
+	case errs.Invalid, errs.TooLarge, errs.Full, errs.Unavailable, errs.Stale, errs.Overload,
+		errs.Moved, errs.Permission, errs.Closed, errs.Unsupported, errs.NotFound:
+		return true
+	}
+	return false
+}
+
+func first(list []error) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[0]
+}
+
+func orNoPlace(err error) error {
+	if err == nil {
+		return errs.E("protect.placing", errs.Unavailable, "no place left to try")
+	}
+	return err
+}
