@@ -40,6 +40,9 @@ func (m *Memory) eval(ctx context.Context, c Command, readOnly bool) ([]byte, er
 	if err := ctx.Err(); err != nil {
 		return nil, errs.Wrap("meta.Memory", err)
 	}
+	if err := checkCommand(c); err != nil {
+		return nil, err
+	}
 	h, ok := m.handlers[c.Kind]
 	if !ok || h.ReadOnly != readOnly {
 		return nil, errs.E("meta.Memory", errs.Unsupported, "no handler for %s", c.Kind)
@@ -47,12 +50,15 @@ func (m *Memory) eval(ctx context.Context, c Command, readOnly bool) ([]byte, er
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	txn := &memTxn{recs: m.recs, now: m.hlc.Now(), readOnly: readOnly}
-	reply, err := h.Eval(txn, c.Body)
+	reply, err := safeEval(h, txn, c.Body)
+	if err == nil {
+		err = txn.err
+	}
 	if err != nil {
 		return nil, err
 	}
 	m.recs = txn.recs
-	return bytes.Clone(reply), nil
+	return reply, nil
 }
 
 // memTxn works on a private copy of the slice header; writes copy the slice.
@@ -61,6 +67,7 @@ type memTxn struct {
 	now      clock.Timestamp
 	readOnly bool
 	copied   bool
+	err      error // of a write that could not report it; fails the command
 }
 
 func (t *memTxn) find(key []byte) (int, bool) {
@@ -69,6 +76,9 @@ func (t *memTxn) find(key []byte) (int, bool) {
 }
 
 func (t *memTxn) Get(key []byte) ([]byte, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
 	if i, ok := t.find(key); ok {
 		return t.recs[i].value, nil
 	}
@@ -93,7 +103,9 @@ func (t *memTxn) Range() Span { return Span{From: []byte{PrefixPlain}} }
 func (t *memTxn) Now() clock.Timestamp { return t.now }
 
 func (t *memTxn) Set(key, value []byte) {
-	t.write()
+	if !t.write(key, value) {
+		return
+	}
 	r := record{bytes.Clone(key), append([]byte{}, value...)}
 	i, ok := t.find(key)
 	if ok {
@@ -106,18 +118,25 @@ func (t *memTxn) Set(key, value []byte) {
 }
 
 func (t *memTxn) Delete(key []byte) {
-	t.write()
+	if !t.write(key, nil) {
+		return
+	}
 	if i, ok := t.find(key); ok {
 		t.recs = append(t.recs[:i], t.recs[i+1:]...)
 	}
 }
 
-func (t *memTxn) write() {
+// write prepares for a write; false when the command has failed.
+func (t *memTxn) write(key, value []byte) bool {
 	if t.readOnly {
 		panic("meta: a read-only handler writes")
+	}
+	if t.err == nil {
+		t.err = checkWrite(key, value)
 	}
 	if !t.copied {
 		t.recs = append([]record(nil), t.recs...)
 		t.copied = true
 	}
+	return t.err == nil
 }
