@@ -1,0 +1,49 @@
+package storage
+
+import (
+	"time"
+
+	"torc/internal/errs"
+)
+
+// spaceCheckInterval is how old a measure of free space may be for a put.
+const spaceCheckInterval = time.Second
+
+// refusesPuts returns the error for puts while free space is at or below the
+// reserve, nil otherwise. It notices by itself when space comes back.
+func (d *Disk) refusesPuts() error {
+	now := d.cfg.Clock.Now()
+	d.mu.RLock()
+	sp, fresh := d.space, !d.spaceAt.IsZero() && now.Sub(d.spaceAt) < spaceCheckInterval && now.Sub(d.spaceAt) >= 0
+	d.mu.RUnlock()
+	if !fresh {
+		sp = d.measureSpace()
+		d.mu.Lock()
+		d.space, d.spaceAt = sp, now
+		d.mu.Unlock()
+	}
+	if sp.free >= d.cfg.Reserve || sp.capacity == 0 {
+		d.clearFull()
+		return nil
+	}
+	d.setState(Full, "free space is below the reserve", nil)
+	return errs.E("storage.Put", errs.Full, "disk %s: %d bytes free, %d are kept in reserve", d.cfg.Dir, sp.free, d.cfg.Reserve)
+}
+
+// spaceFor returns errs.Full if a new container of size bytes would take what is
+// kept for deletes and relocation, unless the batch consists of those.
+func (d *Disk) spaceFor(size int64, write []*pending) error {
+	sp := d.measureSpace()
+	d.mu.Lock()
+	d.space, d.spaceAt = sp, d.cfg.Clock.Now()
+	d.mu.Unlock()
+	puts := false
+	for _, o := range write {
+		puts = puts || o.isPut()
+	}
+	if !puts || sp.capacity == 0 || sp.free-size >= d.cfg.Reserve {
+		return nil
+	}
+	d.setState(Full, "free space is below the reserve", nil)
+	return errs.E("storage.Put", errs.Full, "disk %s: %d bytes free, %d are kept in reserve", d.cfg.Dir, sp.free, d.cfg.Reserve)
+}
