@@ -2,98 +2,146 @@ package object
 
 import (
 	"context"
-	"io"
+	"strings"
+	"time"
 
 	"torc/internal/errs"
 )
 
-// Service is waist 2: buckets, objects, uploads. Any number of them, on any
-// servers, serve the same data; none holds state that another needs.
-type Service struct{}
+// cachedBucket is what a name meant a moment ago.
+type cachedBucket struct {
+	bucket Bucket
+	until  time.Time
+}
+
+// bucketCacheMax bounds the cache of bucket names, in entries.
+const bucketCacheMax = 4096
 
 // CreateBucket makes a bucket. Exists if the name is taken (the stored Bucket is returned with the error).
 func (s *Service) CreateBucket(ctx context.Context, name BucketName, owner AccountID, region string) (Bucket, error) {
-	return Bucket{}, errs.Unsupported
+	const op = "object.CreateBucket"
+	if err := checkName(op, "bucket name", string(name)); err != nil {
+		return Bucket{}, err
+	}
+	if err := checkName(op, "owner", string(owner)); err != nil {
+		return Bucket{}, err
+	}
+	if len(region) > nameLenMax {
+		return Bucket{}, errs.E(op, errs.Invalid, "region of %d bytes, at most %d", len(region), nameLenMax)
+	}
+	// The id comes from the session, as bases do: unique without a shared counter.
+	c, err := s.sessions.acquire(ctx)
+	if err != nil {
+		return Bucket{}, errs.Wrap(op, err)
+	}
+	defer s.sessions.release(c)
+	id := BucketID(uint64(c.id)<<32 | c.base().Sequence&0xffffffff)
+	q := bucketCreate{Bucket{ID: id, Name: name, Owner: owner, Region: region}}
+	var r bucketCreated
+	if err := do(ctx, s.db, kindBucketCreate, bucketKey(name), &q, &r); err != nil {
+		return Bucket{}, errs.Wrap(op, err)
+	}
+	s.remember(r.Bucket)
+	if r.Taken {
+		return r.Bucket, fail(BucketExists, errs.Exists, op, "bucket %q exists", name)
+	}
+	return r.Bucket, nil
 }
 
-// Bucket returns a bucket; NotFound (ErrNoBucket).
+func checkName(op, what, name string) error {
+	if name == "" || len(name) > nameLenMax || strings.IndexByte(name, 0) >= 0 {
+		return errs.E(op, errs.Invalid, "%s %.300q: 1 to %d bytes, none of them zero", what, name, nameLenMax)
+	}
+	return nil
+}
+
+// Bucket returns a bucket; NotFound (NoBucket).
 func (s *Service) Bucket(ctx context.Context, name BucketName) (Bucket, error) {
-	return Bucket{}, errs.Unsupported
+	const op = "object.Bucket"
+	if checkName(op, "bucket name", string(name)) != nil {
+		return Bucket{}, fail(NoBucket, errs.NotFound, op, "no bucket %.300q", name)
+	}
+	var b Bucket
+	if err := query(ctx, s.db, kindBucketGet, bucketKey(name), &bucketGet{name}, &b); err != nil {
+		s.forget(name)
+		return Bucket{}, errs.Wrap(op, err)
+	}
+	s.remember(b)
+	return b, nil
+}
+
+// CachedBucket is Bucket, but may answer from memory for Config.BucketAge. What
+// it says of the id is verified by every command; owner, region and creation
+// never change in a bucket's life.
+func (s *Service) CachedBucket(ctx context.Context, name BucketName) (Bucket, error) {
+	s.mu.Lock()
+	c, ok := s.buckets[name]
+	s.mu.Unlock()
+	if ok && s.cfg.Clock.Now().Before(c.until) {
+		return c.bucket, nil
+	}
+	return s.Bucket(ctx, name)
+}
+
+func (s *Service) remember(b Bucket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.buckets) >= bucketCacheMax {
+		for name := range s.buckets { // any one: the order of a map is as good as random
+			delete(s.buckets, name)
+			break
+		}
+	}
+	s.buckets[b.Name] = cachedBucket{b, s.cfg.Clock.Now().Add(s.cfg.BucketAge)}
+}
+
+func (s *Service) forget(name BucketName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.buckets, name)
+}
+
+// withBucket calls fn with what name means, again with a fresh answer if the
+// cached one turns out to be out of date. fn must be repeatable.
+func (s *Service) withBucket(ctx context.Context, name BucketName, fn func(ref bucketRef) error) error {
+	b, err := s.CachedBucket(ctx, name)
+	if err != nil {
+		return err
+	}
+	err = fn(bucketRef{b.Name, b.ID})
+	switch ReasonOf(err) {
+	case NoBucket:
+		s.forget(name)
+	case BucketReplaced:
+		if b, err = s.Bucket(ctx, name); err != nil {
+			return err
+		}
+		return fn(bucketRef{b.Name, b.ID})
+	}
+	return err
 }
 
 // Buckets lists an account's buckets in name order: names > after beginning with prefix, at most limit.
 func (s *Service) Buckets(ctx context.Context, owner AccountID, prefix, after string, limit int) ([]Bucket, bool, error) {
-	return nil, false, errs.Unsupported
+	const op = "object.Buckets"
+	if err := checkName(op, "owner", string(owner)); err != nil {
+		return nil, false, err
+	}
+	// Longer strings cannot be told apart by any bucket name.
+	prefix, after = prefix[:min(len(prefix), nameLenMax+1)], after[:min(len(after), nameLenMax+1)]
+	q := bucketList{Owner: owner, Prefix: prefix, After: after, Limit: max(0, min(limit, ListLimitMax))}
+	var r bucketPage
+	err := query(ctx, s.db, kindBucketList, ownerKey(owner, BucketName(max(prefix, after))), &q, &r)
+	return r.Buckets, r.More && q.Limit > 0, errs.Wrap(op, err)
 }
 
-// DeleteBucket removes an empty bucket (no objects, no uploads); ErrBucketNotEmpty otherwise.
-func (s *Service) DeleteBucket(ctx context.Context, name BucketName) error { return errs.Unsupported }
-
-// Put stores an object and returns it once it is durable.
-func (s *Service) Put(ctx context.Context, r PutRequest) (Object, error) {
-	return Object{}, errs.Unsupported
-}
-
-// Stat returns a bucket and an object of it. NotFound is ErrNoBucket or ErrNoKey.
-func (s *Service) Stat(ctx context.Context, b BucketName, key string) (Bucket, Object, error) {
-	return Bucket{}, Object{}, errs.Unsupported
-}
-
-// WriteRange writes n bytes of o from off to w, verified, stripe by stripe with read-ahead.
-func (s *Service) WriteRange(ctx context.Context, w io.Writer, o Object, off, n int64) error {
-	return errs.Unsupported
-}
-
-// Open returns a reader of n bytes of o from off; Close it.
-func (s *Service) Open(ctx context.Context, o Object, off, n int64) io.ReadCloser { return nil }
-
-// Delete removes an object. Absent is fine unless cond says otherwise.
-func (s *Service) Delete(ctx context.Context, b BucketName, item DeleteItem) error {
-	return errs.Unsupported
-}
-
-// DeleteMany removes up to DeleteManyMax objects, each independently, results in order.
-func (s *Service) DeleteMany(ctx context.Context, b BucketName, items []DeleteItem) ([]DeleteResult, error) {
-	return nil, errs.Unsupported
-}
-
-// List returns a page of a bucket; its cost depends on the page alone.
-func (s *Service) List(ctx context.Context, r ListRequest) (ListPage, error) {
-	return ListPage{}, errs.Unsupported
-}
-
-// CreateUpload starts a multipart upload.
-func (s *Service) CreateUpload(ctx context.Context, r UploadRequest) (Upload, error) {
-	return Upload{}, errs.Unsupported
-}
-
-// Upload returns an upload under way; ErrNoUpload.
-func (s *Service) Upload(ctx context.Context, b BucketName, key string, id UploadID) (Upload, error) {
-	return Upload{}, errs.Unsupported
-}
-
-// PutPart stores a part.
-func (s *Service) PutPart(ctx context.Context, r PartRequest) (Part, error) {
-	return Part{}, errs.Unsupported
-}
-
-// Parts lists an upload's parts with numbers > after.
-func (s *Service) Parts(ctx context.Context, b BucketName, key string, id UploadID, after, limit int) (PartsPage, error) {
-	return PartsPage{}, errs.Unsupported
-}
-
-// Uploads lists a bucket's uploads.
-func (s *Service) Uploads(ctx context.Context, r UploadsRequest) (UploadsPage, error) {
-	return UploadsPage{}, errs.Unsupported
-}
-
-// Complete turns an upload into an object. ErrInvalidPart, ErrPartOrder,
-// ErrPartTooSmall, ErrNoUpload. Repeating a successful completion succeeds.
-func (s *Service) Complete(ctx context.Context, r CompleteRequest) (Object, error) {
-	return Object{}, errs.Unsupported
-}
-
-// Abort ends an upload and frees its parts.
-func (s *Service) Abort(ctx context.Context, b BucketName, key string, id UploadID) error {
-	return errs.Unsupported
+// DeleteBucket removes an empty bucket (no objects, no uploads); BucketNotEmpty otherwise.
+func (s *Service) DeleteBucket(ctx context.Context, name BucketName) error {
+	err := s.withBucket(ctx, name, func(ref bucketRef) error {
+		return do(ctx, s.db, kindBucketDelete, bucketKey(name), &ref, &empty{})
+	})
+	if err == nil {
+		s.forget(name)
+	}
+	return errs.Wrap("object.DeleteBucket", err)
 }

@@ -1,0 +1,264 @@
+package object
+
+import (
+	"bytes"
+
+	"torc/internal/errs"
+	"torc/meta"
+)
+
+// listQuery asks for a page. From, when set, is where to go on in the next
+// range (inclusive) and replaces After.
+type listQuery struct {
+	Bucket    bucketRef
+	Prefix    string
+	Delimiter string
+	After     string
+	From      string
+	Limit     int
+}
+
+func (q *listQuery) code(c *coder) {
+	q.Bucket.code(c)
+	text(c, &q.Prefix)
+	text(c, &q.Delimiter)
+	text(c, &q.After)
+	text(c, &q.From)
+	number(c, &q.Limit)
+}
+
+// listReply is a page in the order of keys.
+type listReply struct {
+	Bucket Bucket
+	Count  int
+	Raw    []byte // Count times: flag "is a common prefix", key, and for objects the head
+	More   bool   // the limit was reached and there is more
+	Resume string // the range ended: go on from here; "" at the end of the bucket
+}
+
+func (r *listReply) code(c *coder) {
+	r.Bucket.code(c)
+	number(c, &r.Count)
+	c.bytes(&r.Raw)
+	c.flag(&r.More)
+	text(c, &r.Resume)
+}
+
+// rollup returns the common prefix that key belongs to, nil if to none.
+func rollup(key []byte, prefixLen int, delimiter []byte) []byte {
+	if len(delimiter) == 0 || len(key) < prefixLen {
+		return nil
+	}
+	i := bytes.Index(key[prefixLen:], delimiter)
+	if i < 0 {
+		return nil
+	}
+	return key[:prefixLen+i+len(delimiter)]
+}
+
+// pageStart returns the first plain key that can be on a page: past the common
+// prefix that after is or lies in (it was listed, or is not to be), past after
+// itself, and not before prefix.
+func pageStart(b BucketID, prefix, delimiter, after string) []byte {
+	start := objectKey(b, prefix)
+	if after == "" {
+		return start
+	}
+	next := append(objectKey(b, after), 0)
+	if len(after) >= len(prefix) && after[:len(prefix)] == prefix {
+		if group := rollup([]byte(after), len(prefix), []byte(delimiter)); group != nil {
+			next = meta.PrefixEnd(objectKey(b, string(group)))
+		}
+	}
+	if bytes.Compare(next, start) > 0 {
+		return next
+	}
+	return start
+}
+
+// evalList does work proportional to the page: heads are copied without being
+// decoded, and a common prefix is skipped by one seek however much it holds.
+func evalList(txn meta.Txn, q *listQuery, r *listReply) (err error) {
+	if r.Bucket, err = openBucket(txn, q.Bucket); err != nil {
+		return err
+	}
+	if q.Limit > ListLimitMax {
+		return errs.E("object.list", errs.Invalid, "limit %d, at most %d", q.Limit, ListLimitMax)
+	}
+	if q.Limit == 0 {
+		return nil
+	}
+	span := meta.Span{
+		From: pageStart(q.Bucket.ID, q.Prefix, q.Delimiter, q.After),
+		To:   meta.PrefixEnd(objectKey(q.Bucket.ID, q.Prefix)),
+	}
+	if q.From != "" {
+		span.From = objectKey(q.Bucket.ID, q.From)
+	}
+	out := coder{out: make([]byte, 0, 96*min(q.Limit, 1024))}
+	for span.From != nil && bytes.Compare(span.From, span.To) < 0 {
+		group, err := listRun(txn, span, q, r, &out)
+		if err != nil {
+			return err
+		}
+		if group == nil {
+			break
+		}
+		span.From = meta.PrefixEnd(objectKey(q.Bucket.ID, string(group)))
+	}
+	r.Raw = out.out
+	if end := txn.Range().To; !r.More && end != nil && bytes.Compare(end, span.To) < 0 && len(end) > bucketPrefixLen {
+		r.Resume = string(end[bucketPrefixLen:])
+	}
+	return nil
+}
+
+// listRun lists from span.From to the page's end or to the end of the first
+// common prefix it meets, which it returns.
+func listRun(txn meta.Txn, span meta.Span, q *listQuery, r *listReply, out *coder) (group []byte, err error) {
+	var bad error
+	delimiter := []byte(q.Delimiter)
+	err = txn.Scan(span, func(k, v []byte) bool {
+		if r.Count >= q.Limit {
+			r.More = true
+			return false
+		}
+		key := k[bucketPrefixLen:]
+		if g := rollup(key, len(q.Prefix), delimiter); g != nil {
+			group = bytes.Clone(g)
+			out.out = append(out.out, 1)
+			out.bytes(&group)
+			r.Count++
+			return false
+		}
+		var head []byte
+		if head, bad = headBytes(v); bad != nil {
+			return false
+		}
+		out.out = append(out.out, 0)
+		out.bytes(&key)
+		out.bytes(&head)
+		r.Count++
+		return true
+	})
+	return group, firstError(err, bad)
+}
+
+// uploadsQuery asks for a page of uploads. From as in listQuery.
+type uploadsQuery struct {
+	Bucket      bucketRef
+	Prefix      string
+	Delimiter   string
+	AfterKey    string
+	AfterUpload UploadID
+	From        string
+	Limit       int
+}
+
+func (q *uploadsQuery) code(c *coder) {
+	q.Bucket.code(c)
+	text(c, &q.Prefix)
+	text(c, &q.Delimiter)
+	text(c, &q.AfterKey)
+	text(c, &q.AfterUpload)
+	text(c, &q.From)
+	number(c, &q.Limit)
+}
+
+// uploadEntry is an upload, or a common prefix when Upload is "".
+type uploadEntry struct {
+	Key    string
+	Upload UploadID
+	Record uploadRecord
+}
+
+type uploadsReply struct {
+	Entries []uploadEntry
+	More    bool
+	Resume  string
+}
+
+func (r *uploadsReply) code(c *coder) {
+	list(c, &r.Entries, func(c *coder, e *uploadEntry) {
+		text(c, &e.Key)
+		text(c, &e.Upload)
+		e.Record.code(c)
+	})
+	c.flag(&r.More)
+	text(c, &r.Resume)
+}
+
+// uploadsStart is pageStart in the uploads' table.
+func uploadsStart(q *uploadsQuery) []byte {
+	first := func(plain []byte) []byte { return meta.LocalSpan(localUpload, plain, nil).From }
+	if q.From != "" {
+		return first(objectKey(q.Bucket.ID, q.From))
+	}
+	start := first(pageStart(q.Bucket.ID, q.Prefix, q.Delimiter, q.AfterKey))
+	if q.AfterUpload == "" || rollup([]byte(q.AfterKey), len(q.Prefix), []byte(q.Delimiter)) != nil {
+		return start
+	}
+	after := append(uploadKey(objectKey(q.Bucket.ID, q.AfterKey), q.AfterUpload), 0)
+	if low := first(objectKey(q.Bucket.ID, q.Prefix)); bytes.Compare(after, low) < 0 {
+		return low
+	}
+	return after
+}
+
+func evalUploadList(txn meta.Txn, q *uploadsQuery, r *uploadsReply) error {
+	if _, err := openBucket(txn, q.Bucket); err != nil {
+		return err
+	}
+	if q.Limit > ListLimitMax {
+		return errs.E("object.uploads", errs.Invalid, "limit %d, at most %d", q.Limit, ListLimitMax)
+	}
+	if q.Limit == 0 {
+		return nil
+	}
+	end := meta.PrefixEnd(objectKey(q.Bucket.ID, q.Prefix))
+	span := meta.LocalSpan(localUpload, nil, end)
+	span.From = uploadsStart(q)
+	for bytes.Compare(span.From, span.To) < 0 {
+		group, err := uploadRun(txn, span, q, r)
+		if err != nil {
+			return err
+		}
+		if group == "" {
+			break
+		}
+		span.From = meta.LocalSpan(localUpload, meta.PrefixEnd(objectKey(q.Bucket.ID, group)), nil).From
+	}
+	if to := txn.Range().To; !r.More && to != nil && bytes.Compare(to, end) < 0 && len(to) > bucketPrefixLen {
+		r.Resume = string(to[bucketPrefixLen:])
+	}
+	return nil
+}
+
+func uploadRun(txn meta.Txn, span meta.Span, q *uploadsQuery, r *uploadsReply) (group string, err error) {
+	var bad error
+	err = txn.Scan(span, func(k, v []byte) bool {
+		if len(r.Entries) >= q.Limit {
+			r.More = true
+			return false
+		}
+		var anchor, suffix []byte
+		if _, anchor, suffix, bad = meta.SplitLocalKey(k); bad != nil {
+			return false
+		}
+		e := uploadEntry{Upload: UploadID(suffix)}
+		if _, e.Key, bad = splitAnchor(anchor); bad != nil {
+			return false
+		}
+		if g := rollup([]byte(e.Key), len(q.Prefix), []byte(q.Delimiter)); g != nil {
+			group = string(g)
+			r.Entries = append(r.Entries, uploadEntry{Key: group})
+			return false
+		}
+		if bad = decode("upload", v, &e.Record); bad != nil {
+			return false
+		}
+		r.Entries = append(r.Entries, e)
+		return true
+	})
+	return group, firstError(err, bad)
+}

@@ -1,0 +1,292 @@
+package object
+
+import (
+	"torc/internal/errs"
+	"torc/meta"
+)
+
+// uploadCreate starts an upload; its id is made where the start is known.
+type uploadCreate struct {
+	Bucket bucketRef
+	Key    string
+	Random []byte
+	Record uploadRecord
+}
+
+func (q *uploadCreate) code(c *coder) {
+	q.Bucket.code(c)
+	text(c, &q.Key)
+	c.bytes(&q.Random)
+	q.Record.code(c)
+}
+
+type uploadReply struct {
+	ID     UploadID
+	Record uploadRecord
+}
+
+func (r *uploadReply) code(c *coder) { text(c, &r.ID); r.Record.code(c) }
+
+func evalUploadCreate(txn meta.Txn, q *uploadCreate, r *uploadReply) error {
+	if _, err := openBucket(txn, q.Bucket); err != nil {
+		return err
+	}
+	if len(q.Random) != uploadRandomLen {
+		return errs.E("object.upload", errs.Invalid, "%d random bytes, want %d", len(q.Random), uploadRandomLen)
+	}
+	r.Record = q.Record
+	r.Record.Started = txn.Now()
+	r.ID = makeUploadID(uint64(r.Record.Started), q.Random)
+	store(txn, uploadKey(objectKey(q.Bucket.ID, q.Key), r.ID), &r.Record)
+	return nil
+}
+
+// uploadQuery names an upload, and a page of its parts for kindPartList.
+type uploadQuery struct {
+	Bucket bucketRef
+	Key    string
+	Upload UploadID
+	After  int
+	Limit  int
+}
+
+func (q *uploadQuery) code(c *coder) {
+	q.Bucket.code(c)
+	text(c, &q.Key)
+	text(c, &q.Upload)
+	number(c, &q.After)
+	number(c, &q.Limit)
+}
+
+// openUpload loads an upload's record.
+func openUpload(txn meta.Txn, b bucketRef, key string, id UploadID) (anchor []byte, rec uploadRecord, err error) {
+	if _, err = openBucket(txn, b); err != nil {
+		return nil, rec, err
+	}
+	anchor = objectKey(b.ID, key)
+	found := false
+	if validUploadID(id) {
+		if found, err = load(txn, "upload", uploadKey(anchor, id), &rec); err != nil {
+			return nil, rec, err
+		}
+	}
+	if !found {
+		return nil, rec, fail(NoUpload, errs.NotFound, "object.upload", "no upload %q of %q in bucket %q", id, key, b.Name)
+	}
+	return anchor, rec, nil
+}
+
+func evalUploadGet(txn meta.Txn, q *uploadQuery, r *uploadReply) (err error) {
+	r.ID = q.Upload
+	_, r.Record, err = openUpload(txn, q.Bucket, q.Key, q.Upload)
+	return err
+}
+
+type partsReply struct {
+	Record uploadRecord
+	Parts  []Part
+	More   bool
+}
+
+func (r *partsReply) code(c *coder) {
+	r.Record.code(c)
+	list(c, &r.Parts, func(c *coder, p *Part) { p.code(c) })
+	c.flag(&r.More)
+}
+
+func evalPartList(txn meta.Txn, q *uploadQuery, r *partsReply) error {
+	anchor, rec, err := openUpload(txn, q.Bucket, q.Key, q.Upload)
+	if err != nil {
+		return err
+	}
+	r.Record = rec
+	r.Parts, r.More, err = scanParts(txn, anchor, q.Upload, q.After, min(q.Limit, PartNumberMax))
+	return err
+}
+
+func scanParts(txn meta.Txn, anchor []byte, id UploadID, after, limit int) (parts []Part, more bool, err error) {
+	var bad error
+	err = txn.Scan(partSpan(anchor, id, after), func(_, v []byte) bool {
+		if len(parts) >= limit {
+			more = true
+			return false
+		}
+		var p Part
+		if bad = decode("part", v, &p); bad != nil {
+			return false
+		}
+		parts = append(parts, p)
+		return true
+	})
+	return parts, more, firstError(err, bad)
+}
+
+// evalUploadAbort queues all parts and forgets the upload.
+func evalUploadAbort(txn meta.Txn, q *uploadQuery, _ *empty) error {
+	anchor, _, err := openUpload(txn, q.Bucket, q.Key, q.Upload)
+	if err != nil {
+		return err
+	}
+	parts, _, err := scanParts(txn, anchor, q.Upload, 0, PartNumberMax)
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		release(txn, anchor, p.Extent)
+	}
+	forgetUpload(txn, anchor, q.Upload, parts)
+	return nil
+}
+
+func forgetUpload(txn meta.Txn, anchor []byte, id UploadID, parts []Part) {
+	for _, p := range parts {
+		txn.Delete(partKey(anchor, id, p.Number))
+	}
+	txn.Delete(uploadKey(anchor, id))
+}
+
+// partCommand commits a part whose bytes are durable.
+type partCommand struct {
+	Bucket bucketRef
+	Key    string
+	Upload UploadID
+	Number int
+	Body   written
+}
+
+func (q *partCommand) code(c *coder) {
+	q.Bucket.code(c)
+	text(c, &q.Key)
+	text(c, &q.Upload)
+	number(c, &q.Number)
+	q.Body.code(c)
+}
+
+func evalPartPut(txn meta.Txn, q *partCommand, r *Part) error {
+	anchor, _, err := openUpload(txn, q.Bucket, q.Key, q.Upload)
+	if err != nil {
+		return err
+	}
+	e := q.Body.Extent
+	if err := fence(txn, e.Base); err != nil {
+		return err
+	}
+	at := partKey(anchor, q.Upload, q.Number)
+	var old Part
+	found, err := load(txn, "part", at, &old)
+	if err != nil {
+		return err
+	}
+	if found {
+		release(txn, anchor, old.Extent)
+	}
+	*r = Part{Number: q.Number, Size: e.Size, ETag: q.Body.Seal.ETag, Checksums: q.Body.Seal.Checksums,
+		Modified: txn.Now().Time(), Extent: e}
+	store(txn, at, r)
+	owe(txn, anchor, e, q.Body.Debt)
+	return nil
+}
+
+// chosenPart is a part as the connector read it: the base says whether it is
+// still the same.
+type chosenPart struct {
+	Number int
+	Base   Base
+}
+
+// completeCommand turns parts into an object.
+type completeCommand struct {
+	Bucket bucketRef
+	Key    string
+	Upload UploadID
+	Parts  []chosenPart
+	List   string // digest of what the client asked for
+	Seal   Seal
+	If     WriteCondition
+}
+
+func (q *completeCommand) code(c *coder) {
+	q.Bucket.code(c)
+	text(c, &q.Key)
+	text(c, &q.Upload)
+	list(c, &q.Parts, func(c *coder, p *chosenPart) { number(c, &p.Number); p.Base.code(c) })
+	text(c, &q.List)
+	q.Seal.code(c)
+	q.If.code(c)
+}
+
+// evalComplete moves the chosen parts' extents from the upload to the object:
+// their bytes are referred to before and after, so it needs no fence.
+func evalComplete(txn meta.Txn, q *completeCommand, r *objectHead) error {
+	anchor, up, err := openUpload(txn, q.Bucket, q.Key, q.Upload)
+	if ReasonOf(err) == NoUpload {
+		return recallOutcome(txn, q, r, err)
+	}
+	if err != nil {
+		return err
+	}
+	stored, _, err := scanParts(txn, anchor, q.Upload, 0, PartNumberMax)
+	if err != nil {
+		return err
+	}
+	parts, unused, err := choose(stored, q.Parts)
+	if err != nil {
+		return err
+	}
+	rec := objectRecord{
+		Head: objectHead{ETag: q.Seal.ETag, At: txn.Now(), Class: up.Class, Checksums: q.Seal.Checksums},
+		Meta: up.Meta, Part: parts,
+	}
+	for _, p := range parts {
+		rec.Head.Size += p.Size
+	}
+	if err := replace(txn, anchor, q.Key, q.If, &rec); err != nil {
+		return err
+	}
+	for _, p := range unused {
+		release(txn, anchor, p.Extent)
+	}
+	forgetUpload(txn, anchor, q.Upload, stored)
+	store(txn, outcomeKey(anchor, q.Upload), &outcomeRecord{List: q.List, Head: rec.Head})
+	*r = rec.Head
+	return nil
+}
+
+// recallOutcome answers a completion that may have succeeded before: missing is
+// the error if it has not.
+func recallOutcome(txn meta.Txn, q *completeCommand, r *objectHead, missing error) error {
+	if !validUploadID(q.Upload) {
+		return missing
+	}
+	var done outcomeRecord
+	found, err := load(txn, "outcome", outcomeKey(objectKey(q.Bucket.ID, q.Key), q.Upload), &done)
+	switch {
+	case err != nil:
+		return err
+	case !found || done.List != q.List:
+		return missing
+	}
+	*r = done.Head
+	return nil
+}
+
+// choose splits an upload's parts into those named and the rest. Both lists
+// ascend by number.
+func choose(stored []Part, names []chosenPart) (parts, unused []Part, err error) {
+	i := 0
+	for _, p := range stored {
+		if i < len(names) && names[i].Number == p.Number {
+			if names[i].Base != p.Extent.Base {
+				break
+			}
+			parts = append(parts, p)
+			i++
+			continue
+		}
+		unused = append(unused, p)
+	}
+	if i < len(names) || len(names) == 0 {
+		return nil, nil, fail(partsChanged, errs.Conflict, "object.complete", "the upload's parts changed meanwhile")
+	}
+	return parts, unused, nil
+}

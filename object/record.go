@@ -1,0 +1,231 @@
+package object
+
+import (
+	"encoding/binary"
+	"time"
+
+	"torc/internal/clock"
+	"torc/internal/errs"
+)
+
+func (m *Metadata) code(c *coder) { c.dict(&m.System); c.dict(&m.User) }
+
+func (s *Checksum) code(c *coder) { text(c, &s.Algorithm); text(c, &s.Type); text(c, &s.Value) }
+
+func codeChecksums(c *coder, v *[]Checksum) {
+	list(c, v, func(c *coder, s *Checksum) { s.code(c) })
+}
+
+func (s *Seal) code(c *coder) { text(c, &s.ETag); codeChecksums(c, &s.Checksums) }
+
+func (w *WriteCondition) code(c *coder) {
+	list(c, &w.IfMatch, func(c *coder, e *string) { text(c, e) })
+	list(c, &w.IfNoneMatch, func(c *coder, e *string) { text(c, e) })
+}
+
+func (b *Base) code(c *coder) { number(c, &b.Volume); number(c, &b.Sequence) }
+
+func (e *Extent) code(c *coder) {
+	e.Base.code(c)
+	number(c, &e.Size)
+	number(c, &e.StripeSize)
+	number(c, &e.Protection.Copies)
+	number(c, &e.Protection.K)
+	number(c, &e.Protection.M)
+	if c.reading && c.err == nil {
+		if err := e.validate(); err != nil {
+			c.fail("%v", err)
+		}
+	}
+}
+
+// validate keeps an extent that could not be addressed out of every caller: a
+// stripe key is made from it without further checks.
+func (e *Extent) validate() error {
+	if e.Base.Sequence > sequenceMax || e.StripeSize < 0 || e.StripeSize > StripeSizeMax ||
+		e.Size > 0 && e.StripeSize == 0 {
+		return errs.E("", errs.Corrupt, "extent %d/%d of stripes of %d", e.Base.Volume, e.Base.Sequence, e.StripeSize)
+	}
+	if e.stripes() > stripesMax {
+		return errs.E("", errs.Corrupt, "extent of %d stripes", e.stripes())
+	}
+	return e.Protection.Validate()
+}
+
+func (p *Part) code(c *coder) {
+	number(c, &p.Number)
+	text(c, &p.ETag)
+	codeChecksums(c, &p.Checksums)
+	c.when(&p.Modified)
+	p.Extent.code(c)
+	p.Size = p.Extent.Size
+}
+
+func (b *Bucket) code(c *coder) {
+	number(c, &b.ID)
+	text(c, &b.Name)
+	text(c, &b.Owner)
+	text(c, &b.Region)
+	c.when(&b.Created)
+}
+
+// objectRecord is an object's record: the head, which is all that a listing
+// needs and copies without decoding, then metadata, then parts.
+type objectRecord struct {
+
+	Head objectHead
+	Meta Metadata
+	Part []Part
+}
+
+// objectHead is the part of a record that a listing shows.
+type objectHead struct {
+	Size      int64
+	ETag      string
+	At        clock.Timestamp // of the commit
+	Class     string
+	Checksums []Checksum
+}
+
+func (h *objectHead) code(c *coder) {
+	number(c, &h.Size)
+	text(c, &h.ETag)
+	c.stamp(&h.At)
+	text(c, &h.Class)
+	codeChecksums(c, &h.Checksums)
+}
+
+func (h *objectHead) object(key string) Object {
+	return Object{Key: key, Size: h.Size, ETag: h.ETag, Modified: h.At.Time(), Class: h.Class, Checksums: h.Checksums}
+}
+
+// code writes the head with its length before it, for headBytes.
+func (r *objectRecord) code(c *coder) {
+	if c.reading {
+		var head string
+		text(c, &head)
+		if c.err == nil {
+			if err := decodeString("object head", head, &r.Head); err != nil {
+				c.fail("%v", err)
+			}
+		}
+	} else {
+		head := appendMessage(make([]byte, 0, 128), &r.Head)
+		c.bytes(&head)
+	}
+	r.Meta.code(c)
+	list(c, &r.Part, func(c *coder, p *Part) { p.code(c) })
+}
+
+func (r *objectRecord) object(key string) Object {
+	o := r.Head.object(key)
+	o.Meta, o.Parts = r.Meta, r.Part
+	return o
+}
+
+// headBytes returns the encoded head within an encoded objectRecord.
+func headBytes(v []byte) ([]byte, error) {
+	if len(v) > 1 && v[0] == formatV1 {
+		n, w := binary.Uvarint(v[1:])
+		if w > 0 && n <= uint64(len(v)-1-w) {
+			return v[1+w : 1+w+int(n)], nil
+		}
+	}
+	return nil, errs.E("object: read record head", errs.Corrupt, "record of %d bytes has no head", len(v))
+}
+
+// uploadRecord is an upload under way; its id is in its key.
+type uploadRecord struct {
+	Started           clock.Timestamp
+	Class             string
+	Meta              Metadata
+	ChecksumAlgorithm string
+	ChecksumType      string
+}
+
+func (u *uploadRecord) code(c *coder) {
+	c.stamp(&u.Started)
+	text(c, &u.Class)
+	u.Meta.code(c)
+	text(c, &u.ChecksumAlgorithm)
+	text(c, &u.ChecksumType)
+}
+
+func (u *uploadRecord) upload(key string, id UploadID) Upload {
+	return Upload{ID: id, Key: key, Started: u.Started.Time(), Class: u.Class, Meta: u.Meta,
+		ChecksumAlgorithm: u.ChecksumAlgorithm, ChecksumType: u.ChecksumType}
+}
+
+// outcomeRecord remembers a completed upload, so that repeating the completion
+// after a lost reply succeeds.
+type outcomeRecord struct {
+	List string // digest of the completed list of parts
+	Head objectHead
+}
+
+func (o *outcomeRecord) code(c *coder) { text(c, &o.List); o.Head.code(c) }
+
+// purgeRecord is an extent whose bytes nobody refers to any more.
+type purgeRecord struct {
+	At        clock.Timestamp // when it came into the queue
+	NotBefore clock.Timestamp // when to try again; 0 before the first attempt
+	Attempts  uint32
+	Extent    Extent
+}
+
+func (p *purgeRecord) code(c *coder) {
+	c.stamp(&p.At)
+	c.stamp(&p.NotBefore)
+	number(c, &p.Attempts)
+	p.Extent.code(c)
+}
+
+// StripeDebt says what one stripe lacks.
+type StripeDebt struct {
+	Stripe    int64 // number within the extent
+	Missing   int   // copies or fragments not durable
+	Misplaced int   // durable, but on a hand-off place
+}
+
+func (d *StripeDebt) code(c *coder) { number(c, &d.Stripe); number(c, &d.Missing); number(c, &d.Misplaced) }
+
+// debtRecord lists the stripes of one extent that are short of something.
+type debtRecord struct {
+	Since   clock.Timestamp
+	Extent  Extent
+	Stripes []StripeDebt
+}
+
+func (d *debtRecord) code(c *coder) {
+	c.stamp(&d.Since)
+	d.Extent.code(c)
+	list(c, &d.Stripes, func(c *coder, s *StripeDebt) { s.code(c) })
+}
+
+// sessionRecord is a connector's session.
+type sessionRecord struct {
+	Name   string // of the connector
+	Opened clock.Timestamp
+	Closed clock.Timestamp // 0 while open
+	Swept  []string        // servers that have swept it
+}
+
+func (s *sessionRecord) code(c *coder) {
+	text(c, &s.Name)
+	c.stamp(&s.Opened)
+	c.stamp(&s.Closed)
+	list(c, &s.Swept, func(c *coder, e *string) { text(c, e) })
+}
+
+// counter is a number in a record.
+type counter struct{ N uint64 }
+
+func (n *counter) code(c *coder) { c.uvarint(&n.N) }
+
+// stampTime is t.Time, but zero for zero.
+func stampTime(t clock.Timestamp) time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return t.Time()
+}
