@@ -23,6 +23,8 @@ type Identity interface {
 type Buckets interface {
 	CreateBucket(ctx context.Context, name object.BucketName, owner object.AccountID, region string) (object.Bucket, error)
 	Bucket(ctx context.Context, name object.BucketName) (object.Bucket, error)
+	// CachedBucket may be out of date for seconds about which bucket a name means.
+	CachedBucket(ctx context.Context, name object.BucketName) (object.Bucket, error)
 	Buckets(ctx context.Context, owner object.AccountID, prefix, after string, limit int) ([]object.Bucket, bool, error)
 	DeleteBucket(ctx context.Context, name object.BucketName) error
 }

@@ -61,11 +61,15 @@ func reasonAnswer(r object.Reason, c *call) *apiError {
 	case object.PartTooSmall:
 		return fail("EntityTooSmall").with("MinSizeAllowed", itoa(object.PartSizeMin))
 	case object.KeyTooLong:
-		return fail("KeyTooLongError").with("Size", itoa(len(c.key))).with("MaxSizeAllowed", itoa(object.KeyLenMax))
+		return fail("KeyTooLongError").with("MaxSizeAllowed", itoa(object.KeyLenMax))
 	case object.BodyTooShort, object.BodyTooLong:
 		return fail("IncompleteBody")
 	case object.SizeTooLarge:
 		return fail("EntityTooLarge")
+	case object.BucketReplaced:
+		return fail("OperationAborted")
+	case object.SessionClosed:
+		return fail("ServiceUnavailable")
 	case object.NotHeld:
 		return fail("PreconditionFailed").with("Condition", c.heldCondition())
 	}

@@ -223,6 +223,17 @@ func (c *call) ownedBucket(name object.BucketName) (object.Bucket, error) {
 	return b, c.mayUse(b)
 }
 
+// ownBucketForBody is ownBucket for an operation that stores a body: a name's
+// meaning may come from memory, because the commit that follows is bound to
+// the bucket the body was started for and fails if the name was given away.
+func (c *call) ownBucketForBody() error {
+	b, err := c.h.cfg.Objects.CachedBucket(c.ctx, c.bucket)
+	if err != nil {
+		return err
+	}
+	return c.mayUse(b)
+}
+
 // mayUse is the authorisation of today: an account may do everything to its own
 // buckets and nothing to others.
 func (c *call) mayUse(b object.Bucket) error {

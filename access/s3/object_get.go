@@ -24,8 +24,19 @@ func (c *call) stat() (object.Object, error) {
 	return o, c.mayUse(b)
 }
 
-// getObject is GetObject.
+// getObject is GetObject. An object that is overwritten or deleted between the
+// look at its record and the read of its bytes may be gone by then: the record
+// is looked up once more.
 func (c *call) getObject() error {
+	err := c.sendObject()
+	if errs.Is(err, errs.NotFound) && object.ReasonOf(err) == "" && !c.w.started() {
+		c.w.clearEntityHeaders()
+		err = c.sendObject()
+	}
+	return err
+}
+
+func (c *call) sendObject() error {
 	o, s, status, err := c.openRead()
 	if err != nil {
 		return err

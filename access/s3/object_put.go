@@ -22,7 +22,7 @@ func (c *call) putObject() error {
 	if err != nil {
 		return err
 	}
-	if _, err := c.ownBucket(); err != nil {
+	if err := c.ownBucketForBody(); err != nil {
 		return err
 	}
 	o, err := c.h.cfg.Objects.Put(c.ctx, object.PutRequest{
