@@ -163,7 +163,7 @@ func (l *clientLink) send(ctx context.Context, req *Request) error {
 
 // readLoop hands answers to their callers until the link breaks.
 func (l *clientLink) readLoop() {
-	r := newFrameReader(l.conn, l.touch, &l.stats.bytesIn)
+	r := newFrameReader(l.conn, l.class, l.touch, &l.stats.bytesIn)
 	admit := func(*header) error { return nil }
 	for {
 		f, err := r.next(admit)

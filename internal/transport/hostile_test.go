@@ -247,7 +247,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add(append(frameBytes(header{typ: framePing}, nil, nil), frameBytes(header{typ: frameCredit, id: 9}, nil, nil)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var stats counters
-		r := newFrameReader(bytes.NewReader(b), func() {}, &stats.bytesIn)
+		r := newFrameReader(bytes.NewReader(b), classCalls, func() {}, &stats.bytesIn)
 		at := 0
 		for {
 			fr, err := r.next(func(h *header) error {

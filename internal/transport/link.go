@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,8 +14,16 @@ import (
 	"torc/internal/errs"
 )
 
+// Buffers of a link, in bytes. A server has links with every server it talks
+// to, so they are kept small where they gain little.
 const (
-	readBufLen  = 64 << 10  // bytes read ahead of small frames
+	readBufLen     = 32 << 10  // read ahead, for many small frames in one system call
+	readBufLenBulk = 8 << 10   // large bodies are read straight to where they stay
+	corkLen        = 64 << 10  // TLS records gathered
+	corkLenBulk    = 256 << 10 // TLS records gathered on a bulk link
+)
+
+const (
 	readStep    = 256 << 10 // bytes of a large body checksummed while they are in cache
 	headBodyMax = 64 << 10  // bytes up to which head and body share one buffer
 )
@@ -24,6 +33,7 @@ const (
 type link struct {
 	conn  net.Conn
 	flush func() error // after each batch; nil when conn does not buffer
+	class class
 	peer  Peer
 	out   *outbox
 	stats *counters
@@ -38,9 +48,14 @@ type link struct {
 	err     error         // why; set before ended is closed
 }
 
-func newLink(conn net.Conn, peer Peer, stats *counters) *link {
-	l := &link{conn: conn, peer: peer, stats: stats, out: newOutbox(), ended: make(chan struct{})}
-	if c, ok := conn.(interface{ Flush() error }); ok {
+func newLink(conn net.Conn, cl class, peer Peer, stats *counters) *link {
+	l := &link{conn: conn, class: cl, peer: peer, stats: stats, out: newOutbox(), ended: make(chan struct{})}
+	if c, ok := conn.(*tlsConn); ok {
+		n := corkLen
+		if cl == classBulk {
+			n = corkLenBulk
+		}
+		c.cork(n)
 		l.flush = c.Flush
 	}
 	return l
@@ -74,7 +89,12 @@ func (l *link) writeLoop() {
 		case <-l.ended:
 			return
 		}
-		for b := l.out.take(); b != nil; b = l.out.take() {
+		for {
+			runtime.Gosched() // let those who are about to queue do so: one system call for all
+			b := l.out.take()
+			if b == nil {
+				break
+			}
 			n, err := b.writeTo(l.conn, l.touch)
 			if err == nil && l.flush != nil {
 				err = l.flush()
@@ -119,8 +139,12 @@ type frameReader struct {
 	hdr     [headerLen]byte
 }
 
-func newFrameReader(r io.Reader, touch func(), bytesIn *atomic.Int64) *frameReader {
-	return &frameReader{r: bufio.NewReaderSize(r, readBufLen), touch: touch, bytesIn: bytesIn}
+func newFrameReader(r io.Reader, cl class, touch func(), bytesIn *atomic.Int64) *frameReader {
+	n := readBufLen
+	if cl == classBulk {
+		n = readBufLenBulk
+	}
+	return &frameReader{r: bufio.NewReaderSize(r, n), touch: touch, bytesIn: bytesIn}
 }
 
 // next reads one frame. An error means that the connection cannot be used any

@@ -164,9 +164,7 @@ func (p *peer) open(ctx context.Context, cl class) (*clientLink, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	who := Peer{Addr: p.addr}
 	if c.cfg.TLS != nil {
-		cc := newCorkConn(conn)
-		tc := tls.Client(cc, c.cfg.TLS)
-		conn, who, err = p.authenticate(ctx, tc, cc)
+		conn, who, err = p.authenticate(ctx, conn)
 	}
 	var w preface
 	if err == nil {
@@ -179,19 +177,19 @@ func (p *peer) open(ctx context.Context, cl class) (*clientLink, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	l := &clientLink{link: newLink(conn, who, &c.stats), calls: map[uint64]*call{}}
+	l := &clientLink{link: newLink(conn, cl, who, &c.stats), calls: map[uint64]*call{}}
 	l.win.calls, l.win.bytes = int(w.calls), int64(w.bytes)
 	return l, nil
 }
 
 // authenticate completes the handshake and checks who answered.
-func (p *peer) authenticate(ctx context.Context, tc *tls.Conn, cc *corkConn) (net.Conn, Peer, error) {
-	conn := &tlsConn{tc, cc}
-	if err := tc.HandshakeContext(ctx); err != nil {
+func (p *peer) authenticate(ctx context.Context, raw net.Conn) (net.Conn, Peer, error) {
+	under := &corkConn{Conn: raw}
+	conn := &tlsConn{tls.Client(under, p.client.cfg.TLS), under}
+	if err := conn.HandshakeContext(ctx); err != nil {
 		return conn, Peer{}, errs.E("transport: TLS", errs.Permission, "%w", err)
 	}
-	cc.cork()
-	id, err := pki.PeerIdentity(tc.ConnectionState())
+	id, err := pki.PeerIdentity(conn.ConnectionState())
 	if err != nil {
 		return conn, Peer{}, err
 	}
@@ -208,9 +206,6 @@ func (p *peer) authenticate(ctx context.Context, tc *tls.Conn, cc *corkConn) (ne
 func offer(conn net.Conn, cl class) (preface, error) {
 	mine := preface{versionMin: VersionMin, versionMax: VersionMax, class: cl}
 	if _, err := conn.Write(mine.encode()); err != nil {
-		return preface{}, err
-	}
-	if err := flushConn(conn); err != nil {
 		return preface{}, err
 	}
 	var b [prefaceLen]byte

@@ -150,18 +150,17 @@ func (s *Server) handshake(conn net.Conn) (*serverLink, error) {
 	defer stop()
 	who := Peer{Addr: conn.RemoteAddr().String()}
 	if s.cfg.TLS != nil {
-		cc := newCorkConn(conn)
-		tc := tls.Server(cc, s.cfg.TLS)
+		under := &corkConn{Conn: raw}
+		tc := &tlsConn{tls.Server(under, s.cfg.TLS), under}
 		if err := tc.HandshakeContext(ctx); err != nil {
 			return nil, errs.E("transport: TLS", errs.Permission, "%w", err)
 		}
-		cc.cork()
 		id, err := pki.PeerIdentity(tc.ConnectionState())
 		if err != nil {
 			return nil, err
 		}
 		who.Server, who.Cluster = id.Server, id.Cluster
-		conn = &tlsConn{tc, cc}
+		conn = tc
 	}
 	p, err := s.answer(conn)
 	if err != nil {
@@ -187,9 +186,6 @@ func (s *Server) answer(conn net.Conn) (preface, error) {
 		mine.calls = uint32(lim.LinkBulkCalls)
 	}
 	if _, err := conn.Write(mine.encode()); err != nil {
-		return preface{}, err
-	}
-	if err := flushConn(conn); err != nil {
 		return preface{}, err
 	}
 	if v == 0 {

@@ -32,12 +32,12 @@ type job struct {
 }
 
 func newServerLink(s *Server, conn net.Conn, who Peer, window preface) *serverLink {
-	return &serverLink{link: newLink(conn, who, &s.stats), s: s, window: window, active: map[uint64]*job{}}
+	return &serverLink{link: newLink(conn, window.class, who, &s.stats), s: s, window: window, active: map[uint64]*job{}}
 }
 
 // readLoop dispatches requests until the link breaks, then ends their contexts.
 func (l *serverLink) readLoop() {
-	r := newFrameReader(l.conn, l.touch, &l.stats.bytesIn)
+	r := newFrameReader(l.conn, l.class, l.touch, &l.stats.bytesIn)
 	for {
 		f, err := r.next(l.admit)
 		if err == nil {

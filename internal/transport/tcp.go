@@ -25,32 +25,16 @@ func (TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", addr)
 }
 
-// corkLen is how many bytes of TLS records go to the kernel, or come from it,
-// in one system call. crypto/tls alone makes one call per record of 16 KiB.
-const corkLen = 256 << 10
-
-// corkConn lies under TLS and gathers records.
+// corkConn lies under TLS and gathers records, so that many go to the kernel in
+// one system call: crypto/tls alone makes one call per record of 16 KiB.
 type corkConn struct {
 	net.Conn
-	r *bufio.Reader
-
 	mu sync.Mutex // crypto/tls may write an alert while the link flushes
 	w  *bufio.Writer
 }
 
-func newCorkConn(c net.Conn) *corkConn {
-	return &corkConn{Conn: c, r: bufio.NewReaderSize(c, corkLen/4)}
-}
-
-// cork starts gathering; until then, during the handshake, each write goes out at once.
-func (c *corkConn) cork() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.w = bufio.NewWriterSize(c.Conn, corkLen)
-}
-
-func (c *corkConn) Read(p []byte) (int, error) { return c.r.Read(p) }
-
+// Write gathers, once cork has been called; before that, during the handshake
+// and the prefaces, each write goes out at once.
 func (c *corkConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,31 +44,26 @@ func (c *corkConn) Write(p []byte) (int, error) {
 	return c.w.Write(p)
 }
 
-func (c *corkConn) flush() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.w == nil {
-		return nil
-	}
-	return c.w.Flush()
-}
-
 // tlsConn is a TLS connection whose records are sent by Flush.
 type tlsConn struct {
 	*tls.Conn
-	cork *corkConn
+	under *corkConn
+}
+
+// cork starts gathering up to n bytes.
+func (c *tlsConn) cork(n int) {
+	c.under.mu.Lock()
+	defer c.under.mu.Unlock()
+	c.under.w = bufio.NewWriterSize(c.under.Conn, n)
 }
 
 // Flush sends what Write has gathered.
-func (c *tlsConn) Flush() error { return c.cork.flush() }
+func (c *tlsConn) Flush() error {
+	c.under.mu.Lock()
+	defer c.under.mu.Unlock()
+	return c.under.w.Flush()
+}
 
 // Close closes the connection at once: no close_notify, which could block on a
 // dead peer. Frames carry their own lengths, so truncation is noticed anyway.
-func (c *tlsConn) Close() error { return c.cork.Conn.Close() }
-
-func flushConn(c net.Conn) error {
-	if f, ok := c.(interface{ Flush() error }); ok {
-		return f.Flush()
-	}
-	return nil
-}
+func (c *tlsConn) Close() error { return c.under.Conn.Close() }
