@@ -185,9 +185,11 @@ func appendHeader(b []byte, r *http.Request, name, host string) []byte {
 	return b
 }
 
-// appendFolded trims a value and folds runs of spaces inside it to one.
+// appendFolded trims a value and folds runs of spaces inside it to one. Only
+// what HTTP calls white space is trimmed: of two values that differ in anything
+// else, one signature never covers both.
 func appendFolded(b []byte, s string) []byte {
-	s = strings.TrimSpace(s)
+	s = strings.Trim(s, " \t")
 	for {
 		i := strings.Index(s, "  ")
 		if i < 0 {

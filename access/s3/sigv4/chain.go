@@ -26,7 +26,7 @@ type chain struct {
 
 func newChain(a *Auth) *chain {
 	return &chain{
-		mac: hmac.New(sha256.New, a.key.b[:]), payload: sha256.New(),
+		mac: hmac.New(sha256.New, a.key().b[:]), payload: sha256.New(),
 		scope: "\n" + a.date + "\n" + a.scope + "\n", previous: a.signature,
 	}
 }

@@ -39,12 +39,6 @@ func (k *signingKey) matches(toSign []byte, signature string) bool {
 	return equalHex(k.sign(toSign), signature)
 }
 
-// String keeps the key out of every %v.
-func (k *signingKey) String() string { return "[signing key]" }
-
-// GoString keeps the key out of every %#v.
-func (k *signingKey) GoString() string { return "[signing key]" }
-
 // keyID names a signing key; region and service are the verifier's. The hash of
 // the secret makes a changed secret miss.
 type keyID struct {

@@ -58,7 +58,7 @@ func (c *chunked) readTrailers() error {
 			continue
 		}
 		name, value, ok := strings.Cut(text, ":")
-		name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
+		name, value = strings.ToLower(strings.Trim(name, " \t")), strings.Trim(value, " \t")
 		switch {
 		case !ok || signed:
 			return malformedTrailer()

@@ -75,11 +75,13 @@ type Auth struct {
 	Time        time.Time // of signing; zero when Anonymous
 	Mode        Mode      // of the payload
 
-	payloadHash string      // lower-case hex, for ModeSHA256
-	scope       string      // "date/region/service/aws4_request"
-	date        string      // timeFormat
-	signature   string      // the seed of a chunk chain, lower-case hex
-	key         *signingKey // never printed: a pointer inside a struct
+	payloadHash string // hex, for ModeSHA256
+	scope       string // "date/region/service/aws4_request"
+	date        string // timeFormat
+	signature   string // the seed of a chunk chain, lower-case hex
+	// key is a function because fmt prints a function's address, whatever the
+	// verb and the nesting, but the target of a pointer for some.
+	key func() *signingKey
 }
 
 // LogValue keeps logs to what identifies the caller.
@@ -156,7 +158,7 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request) (*Auth, error) {
 	}
 	return &Auth{
 		Presigned: c.presigned, AccessKeyID: c.accessKeyID, Account: cred.Account, Time: c.at, Mode: mode,
-		payloadHash: c.payload, scope: c.scope, date: c.date, signature: c.signature, key: key,
+		payloadHash: c.payload, scope: c.scope, date: c.date, signature: c.signature, key: func() *signingKey { return key },
 	}, nil
 }
 
