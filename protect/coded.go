@@ -3,6 +3,7 @@ package protect
 import (
 	"bytes"
 	"context"
+	"slices"
 
 	"torc/chunk"
 	"torc/internal/buf"
@@ -15,7 +16,7 @@ import (
 type coded struct {
 	s   *Store
 	g   *group
-	at  [][]int     // by fragment: places not yet tried
+	at  [][]int     // by fragment: places that have not failed
 	gen *generation // known, or that of the first answer
 	rd  *reads
 
@@ -25,11 +26,11 @@ type coded struct {
 	first int         // data fragments needed: first..last
 	last  int
 
-	window  chunk.Range // what spares are asked for
-	spares  bool        // exact reads were not enough
-	got     [][]fetched // by fragment
-	running []int       // by fragment: reads under way
-	late    int         // reads under way that are late
+	window  chunk.Range     // what spares are asked for
+	spares  bool            // exact reads were not enough
+	got     [][]fetched     // by fragment
+	running [][]chunk.Range // by fragment: windows of the reads under way
+	late    int             // reads under way that are late
 	failure error
 }
 
@@ -38,7 +39,7 @@ func (s *Store) getCoded(ctx context.Context, g *group, at [][]int, gen *generat
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c := &coded{s: s, g: g, at: at, gen: gen, r: r, frag: -1, last: g.need - 1,
-		got: make([][]fetched, g.n), running: make([]int, g.n), rd: s.newReads(g)}
+		got: make([][]fetched, g.n), running: make([][]chunk.Range, g.n), rd: s.newReads(g)}
 	defer c.release()
 	defer close(c.rd.gone)
 	c.all = gen == nil
@@ -93,15 +94,13 @@ func (c *coded) need(i int) chunk.Range {
 	return chunk.Range{Off: lo, Len: hi - lo}
 }
 
-// start reads fragment i from the next place that may have it.
+// start reads a window of fragment i from the first place that may have it.
 func (c *coded) start(ctx context.Context, i int, window chunk.Range) bool {
 	if len(c.at[i]) == 0 {
 		return false
 	}
-	place := c.at[i][0]
-	c.at[i] = c.at[i][1:]
-	c.running[i]++
-	c.rd.start(ctx, source{i, place}, window)
+	c.running[i] = append(c.running[i], window)
+	c.rd.start(ctx, source{i, c.at[i][0]}, window)
 	return true
 }
 
@@ -120,16 +119,28 @@ func (c *coded) complete() bool {
 // have returns the bytes of fragment i in window, or nil.
 func (c *coded) have(i int, window chunk.Range) []byte {
 	for _, f := range c.got[i] {
-		off, n := f.window.Off, int64(len(f.c.Data))
-		want := window
-		if want.Len < 0 {
-			want.Len = c.frag - want.Off
-		}
-		if off <= want.Off && off+n >= want.Off+want.Len {
-			return f.c.Data[want.Off-off : want.Off-off+want.Len]
+		if off, n := c.within(f.window, window); off >= 0 {
+			return f.c.Data[off : off+n]
 		}
 	}
 	return nil
+}
+
+// within returns where window lies in have, relative to have's start; -1 if it
+// is not part of it.
+func (c *coded) within(have, window chunk.Range) (off, n int64) {
+	if have.Off == 0 && have.Len < 0 {
+		off, n = window.Off, window.Len
+		if n < 0 {
+			n = c.frag - off
+		}
+		return off, n
+	}
+	off, n = window.Off-have.Off, window.Len
+	if n < 0 || off < 0 || off+n > have.Len {
+		return -1, 0
+	}
+	return off, n
 }
 
 // windows counts the fragments that have the spare window.
@@ -146,20 +157,27 @@ func (c *coded) windows() int {
 // more starts spare reads until as many timely ones are under way as are
 // missing. It reports false if the read cannot succeed any more.
 func (c *coded) more(ctx context.Context) bool {
-	running := 0
-	for i, n := range c.running {
-		if n > 0 && c.have(i, c.window) == nil {
-			running++
+	coming := 0
+	for i := range c.running {
+		if c.coming(i) {
+			coming++
 		}
 	}
-	missing := c.g.need - c.windows() - (running - min(running, c.late))
+	missing := c.g.need - c.windows() - max(0, coming-c.late)
 	for i := 0; i < c.g.n && missing > 0; i++ {
-		if c.running[i] == 0 && c.have(i, c.window) == nil && c.start(ctx, i, c.window) {
+		if !c.coming(i) && c.have(i, c.window) == nil && c.start(ctx, i, c.window) {
 			missing--
-			running++
 		}
 	}
-	return running > 0
+	return c.underWay() > 0
+}
+
+// coming reports whether a read of fragment i that covers the window is under way.
+func (c *coded) coming(i int) bool {
+	return slices.ContainsFunc(c.running[i], func(r chunk.Range) bool {
+		off, _ := c.within(r, c.window)
+		return off >= 0
+	})
 }
 
 // step waits for one thing to happen.
@@ -168,8 +186,9 @@ func (c *coded) step(ctx context.Context) error {
 	defer stop()
 	select {
 	case f := <-c.rd.results:
-		c.running[f.frag]--
-		c.late = max(0, min(c.late, c.underWay()))
+		i := slices.Index(c.running[f.frag], f.window)
+		c.running[f.frag] = slices.Delete(c.running[f.frag], i, i+1)
+		c.late = min(c.late, c.underWay())
 		return c.arrived(ctx, f)
 	case <-late:
 		if c.late != c.underWay() {
@@ -186,7 +205,7 @@ func (c *coded) step(ctx context.Context) error {
 func (c *coded) underWay() int {
 	n := 0
 	for _, r := range c.running {
-		n += r
+		n += len(r)
 	}
 	return n
 }
@@ -221,9 +240,8 @@ func (c *coded) arrived(ctx context.Context, f fetched) error {
 	}
 	c.failure = worse(c.failure, err)
 	c.spares = true
-	if f.frag < c.g.need && c.running[f.frag] == 0 {
-		c.start(ctx, f.frag, f.window) // another place may have it
-	}
+	c.at[f.frag] = slices.DeleteFunc(slices.Clone(c.at[f.frag]), func(p int) bool { return p == f.place })
+	c.start(ctx, f.frag, f.window) // another place may have it
 	return nil
 }
 

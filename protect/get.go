@@ -66,6 +66,9 @@ func (s *Store) getSurveyed(ctx context.Context, g *group, r chunk.Range) (*chun
 		if err == nil || errs.Is(err, errs.OutOfRange) || ctx.Err() != nil {
 			return c, err
 		}
+		if errs.Is(err, errs.Corrupt) && len(census.unanswered()) > 0 {
+			err = errs.E("protect: read", errs.Unavailable, "too much is corrupt, and %d places do not answer: %w", len(census.unanswered()), err)
+		}
 		last, failure = &v.live.generation, err
 	}
 	return nil, failure

@@ -15,6 +15,7 @@ type placing struct {
 	good  []bool
 	used  []bool
 	load  map[chunk.ServerID]int // fragments sent to a server and not failed
+	fails map[chunk.ServerID]int // attempts there that failed or are late
 	frags []fragState
 }
 
@@ -27,7 +28,7 @@ type fragState struct {
 
 func newPlacing(l layout, good []bool) *placing {
 	p := &placing{layout: l, good: good, used: make([]bool, len(l.places)),
-		load: map[chunk.ServerID]int{}, frags: make([]fragState, l.prot.Width())}
+		load: map[chunk.ServerID]int{}, fails: map[chunk.ServerID]int{}, frags: make([]fragState, l.prot.Width())}
 	for i := range p.frags {
 		p.frags[i].durable = -1
 	}
@@ -60,6 +61,7 @@ func (p *placing) finished(a attempt, ok, wasLate bool) []attempt {
 	switch {
 	case !ok:
 		p.load[p.places[a.place].Server]--
+		p.fails[p.places[a.place].Server]++
 	case f.durable < 0 || a.place == a.frag: // home is better than a hand-off
 		f.durable = a.place
 	}
@@ -69,6 +71,7 @@ func (p *placing) finished(a attempt, ok, wasLate bool) []attempt {
 // passed notes that an attempt is late and returns what to start beside it.
 func (p *placing) passed(a attempt) []attempt {
 	p.frags[a.frag].late++
+	p.fails[p.places[a.place].Server]++
 	return p.wantMore(a.frag)
 }
 
@@ -98,16 +101,20 @@ func (p *placing) lastResort() []attempt {
 }
 
 // next appends the best unused place for frag: its home or a hand-off, good
-// ones only unless bad is set, keeping the spread over servers.
+// ones only unless bad is set; servers where nothing failed in this write come
+// first (a server fails more often than two of its disks), then those that keep
+// the spread, then the order of the map.
 func (p *placing) next(out []attempt, frag int, bad bool) []attempt {
-	best, bestLoad := -1, 0
+	type rank struct{ fails, over int }
+	best, bestRank := -1, rank{}
 	consider := func(i int) {
 		if p.used[i] || !p.good[i] && !bad {
 			return
 		}
-		load := max(0, p.load[p.places[i].Server]+1-p.perServer) // how far above the spread
-		if best < 0 || load < bestLoad {
-			best, bestLoad = i, load
+		server := p.places[i].Server
+		r := rank{p.fails[server], max(0, p.load[server]+1-p.perServer)}
+		if best < 0 || r.fails < bestRank.fails || r.fails == bestRank.fails && r.over < bestRank.over {
+			best, bestRank = i, r
 		}
 	}
 	if frag < len(p.places) {

@@ -1,0 +1,259 @@
+package protect_test
+
+import (
+	"testing"
+
+	"torc/chunk"
+	"torc/internal/buf"
+	"torc/internal/errs"
+	"torc/protect"
+)
+
+func checkBuffers(t *testing.T) {
+	before := buf.InUse()
+	t.Cleanup(func() {
+		if n := buf.InUse() - before; n != 0 {
+			t.Errorf("%d pooled buffers were not released", n)
+		}
+	})
+}
+
+// Each server in turn fails, known to the map or not, before the write and
+// after it: writes succeed elsewhere, reads succeed, nothing turns NotFound.
+func TestOneServerDown(t *testing.T) {
+	for _, prot := range []chunk.Protection{chunk.Replicas(2), chunk.Replicas(3), chunk.EC(4, 2), chunk.EC(2, 1)} {
+		for _, server := range []chunk.ServerID{"s1", "s2", "s3"} {
+			for _, known := range []bool{true, false} {
+				for _, k := range []chunk.Key{onceKey(1, prot), userKey(1, prot)} {
+					checkBuffers(t)
+					c := newCluster(t, 3, 6)
+					s := c.store(protect.Config{})
+					before, during := write(k, 10, 30_000), write(k, 20, 20_000)
+					during.Key = chunk.NewKey(chunk.Payload{Object: 2, Volume: 1, Service: k.Payload().Service}, prot)
+					if r := mustPut(t, s, before); !r.Whole() {
+						t.Fatalf("%v healthy: %+v", prot, r)
+					}
+					c.serverDown(server, known)
+					r := mustPut(t, s, during)
+					if r.Durable != prot.Width() || r.Handoff == 0 && prot.Width() > 2 {
+						t.Errorf("%v, %s down: receipt %+v, want all durable and some handed off", prot, server, r)
+					}
+					mustRead(t, s, before, "%v, %s down (known %v), written before", prot, server, known)
+					mustRead(t, s, during, "%v, %s down (known %v), written during", prot, server, known)
+					if i, err := s.Stat(t.Context(), k); err != nil || i.Size != 30_000 || i.Version != 10 {
+						t.Errorf("Stat: %+v, %v", i, err)
+					}
+					c.allUp()
+					mustRead(t, s, during, "%v, %s up again: a fragment lies on a hand-off place", prot, server)
+				}
+			}
+		}
+	}
+}
+
+// Any m fragments may be lost or corrupt; one more gives a clean error.
+func TestFragmentsLostOrCorrupt(t *testing.T) {
+	for _, prot := range []chunk.Protection{chunk.EC(4, 2), chunk.EC(3, 3), chunk.EC(1, 2), chunk.Replicas(3)} {
+		n, spare := prot.Width(), prot.Width()-prot.Need()
+		for name, harm := range map[string]func(*node){
+			"lost": (*node).lose, "corrupt": (*node).rot, "down": func(x *node) { x.SetDown(true) },
+			"known down": func(x *node) { x.SetDown(true); x.up = false },
+		} {
+			for _, k := range []chunk.Key{onceKey(3, prot), userKey(3, prot)} {
+				var rec recorder
+				c := newCluster(t, 3, 6)
+				s := c.store(protect.Config{Events: rec.add})
+				w := write(k, 10, 50_001)
+				mustPut(t, s, w)
+				subsets(n, spare, func(set []int) {
+					c.allUp()
+					for _, i := range set {
+						harm(c.nodes[i])
+					}
+					if mayHideNewer(k, name, spare) {
+						wantKind(t, getErr(t, s, k), errs.Unavailable, "%v, %v %s: a newer version may hide there", prot, set, name)
+						return
+					}
+					mustRead(t, s, w, "%v, fragments %v %s", prot, set, name)
+				})
+				if prot.Coded() && !mayHideNewer(k, name, spare) && rec.count(protect.ReadRebuilt) == 0 {
+					t.Errorf("%v, %s: no read was rebuilt", prot, name)
+				}
+				if name == "corrupt" && rec.count(protect.FragmentCorrupt) == 0 || name == "lost" && rec.count(protect.FragmentMissing) == 0 {
+					t.Errorf("%v, %s: nothing was reported", prot, name)
+				}
+				subsets(n, spare+1, func(set []int) {
+					c.allUp()
+					for _, i := range set {
+						harm(c.nodes[i])
+					}
+					err := getErr(t, s, k)
+					want := errs.Unavailable
+					if name == "corrupt" {
+						want = errs.Corrupt // all places answer, and what they have does not suffice
+					}
+					if name == "lost" && len(set) == n {
+						want = errs.NotFound // no trace of it is left anywhere
+					}
+					wantKind(t, err, want, "%v, fragments %v %s", prot, set, name)
+				})
+			}
+		}
+	}
+}
+
+// mayHideNewer: of a key that may be overwritten a newer acknowledged version
+// could lie on the places that are down, if those are enough for a quorum.
+func mayHideNewer(k chunk.Key, harm string, down int) bool {
+	p := k.Protection()
+	quorum := int(p.Copies)/2 + 1
+	if p.Coded() {
+		quorum = int(p.K) + 1
+	}
+	return k.Payload().Service > chunk.ServiceUser && (harm == "down" || harm == "known down") && down >= quorum
+}
+
+// Bad fragments of different kinds at once, at the limit.
+func TestMixedDamage(t *testing.T) {
+	c := newCluster(t, 3, 6)
+	s := c.store(protect.Config{})
+	w := write(onceKey(4, chunk.EC(4, 3)), 10, 70_003)
+	mustPut(t, s, w)
+	c.nodes[0].lose()
+	c.nodes[2].rot()
+	c.nodes[3].SetDown(true)
+	mustRead(t, s, w, "one lost, one corrupt, one down of 4+3")
+	c.nodes[6].SetDown(true)
+	wantKind(t, getErr(t, s, w.Key), errs.Unavailable, "and another down")
+}
+
+// A store below that returns wrong bytes under a good checksum cannot be told
+// by protect; a fragment of the wrong length can.
+func TestFragmentOfWrongLength(t *testing.T) {
+	c := newCluster(t, 3, 6)
+	var rec recorder
+	s := c.store(protect.Config{Events: rec.add})
+	w := write(onceKey(5, chunk.EC(4, 2)), 10, 10_000)
+	mustPut(t, s, w)
+	k := w.Key.Sibling(1)
+	info, err := c.nodes[1].mem.Stat(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := chunk.NewMemory()
+	if _, err := short.Put(t.Context(), chunk.Write{Key: k, Version: info.Version, Attrs: info.Attrs, Data: []byte("short")}); err != nil {
+		t.Fatal(err)
+	}
+	c.nodes[1].Faulty = chunk.NewFaulty(short)
+	mustRead(t, s, w, "fragment 1 has 5 bytes")
+	if rec.count(protect.FragmentCorrupt) == 0 {
+		t.Error("the short fragment was not reported")
+	}
+}
+
+func TestWriteBelowQuorum(t *testing.T) {
+	full := errs.E("test", errs.Full, "full")
+	for _, tt := range []struct {
+		name string
+		prot chunk.Protection
+		ok   int // nodes that work
+		f    chunk.Fault
+		once errs.Kind // of a key written once: what was written is removed
+		user errs.Kind // of a key that may be overwritten: it stays
+	}{
+		{"all full", chunk.EC(4, 2), 0, chunk.Fault{Op: chunk.OpPut, Err: full}, errs.Full, errs.Full},
+		{"four of five", chunk.EC(4, 2), 4, chunk.Fault{Op: chunk.OpPut, Err: full}, errs.Full, errs.Unknown},
+		{"one of two", chunk.Replicas(3), 1, chunk.Fault{Op: chunk.OpPut, Err: errs.Unavailable}, errs.Unavailable, errs.Unknown},
+		{"outcome unknown", chunk.Replicas(3), 0, chunk.Fault{Op: chunk.OpPut, Err: errs.Unknown, Applied: true}, errs.Unavailable, errs.Unknown},
+		{"unknown and cannot be cleaned", chunk.Replicas(3), 1, chunk.Fault{Err: errs.Unknown, Applied: true, Op: chunk.OpAny}, errs.Unknown, errs.Unknown},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			checkBuffers(t)
+			var rec recorder
+			c := newCluster(t, 3, 3)
+			s := c.store(protect.Config{Events: rec.add})
+			for _, n := range c.nodes[tt.ok:] {
+				n.Inject(tt.f)
+			}
+			w := write(onceKey(1, tt.prot), 10, 9999)
+			_, err := s.Put(t.Context(), w)
+			wantKind(t, err, tt.once, "key written once")
+			u := write(userKey(1, tt.prot), 10, 9999)
+			_, err = s.Put(t.Context(), u)
+			wantKind(t, err, tt.user, "key that may be overwritten")
+			if rec.count(protect.WriteFailed) != 2 {
+				t.Errorf("%d failed writes reported, want 2", rec.count(protect.WriteFailed))
+			}
+			if tt.once == errs.Unknown {
+				return
+			}
+			for _, n := range c.nodes { // nothing live is left of the first
+				for i := range tt.prot.Width() {
+					if info, err := n.mem.Stat(t.Context(), w.Key.Sibling(i)); err == nil && !info.Deleted {
+						t.Errorf("%s still holds fragment %d", n.id, i)
+					}
+				}
+			}
+			c.allUp()
+			w.Version++ // the next version must not meet the tombstones of the last
+			mustPut(t, s, w)
+			mustRead(t, s, w, "retry at the next version")
+		})
+	}
+}
+
+// A value is not acknowledged on one server alone where the map has more.
+func TestAckSpansServers(t *testing.T) {
+	for _, prot := range []chunk.Protection{chunk.Replicas(3), chunk.EC(4, 2)} {
+		c := newCluster(t, 3, 6)
+		s := c.store(protect.Config{})
+		c.serverDown("s2", true)
+		c.serverDown("s3", true)
+		_, err := s.Put(t.Context(), write(onceKey(1, prot), 10, 100))
+		wantKind(t, err, errs.Unavailable, "%v on one server of three", prot)
+		one := newCluster(t, 1, 6)
+		if r := mustPut(t, one.store(protect.Config{}), write(onceKey(1, prot), 10, 100)); !r.Whole() {
+			t.Errorf("%v on a cluster of one server: %+v", prot, r)
+		}
+	}
+}
+
+func TestTooFewPlaces(t *testing.T) {
+	s := newCluster(t, 1, 1).store(protect.Config{})
+	_, err := s.Put(t.Context(), write(onceKey(1, chunk.EC(4, 2)), 10, 100))
+	wantKind(t, err, errs.Unavailable, "4+2 on one node")
+	none := newCluster(t, 0, 0).store(protect.Config{})
+	_, err = none.Put(t.Context(), write(onceKey(1, chunk.Replicas(1)), 10, 100))
+	wantKind(t, err, errs.Unavailable, "no node")
+	c := newCluster(t, 2, 1)
+	r := mustPut(t, c.store(protect.Config{}), write(onceKey(1, chunk.Replicas(3)), 10, 100))
+	if r != (chunk.Receipt{Want: 3, Durable: 2}) || r.Whole() {
+		t.Errorf("3 copies on 2 nodes: %+v", r)
+	}
+}
+
+func TestOnlyMainKeys(t *testing.T) {
+	s := newCluster(t, 3, 2).store(protect.Config{})
+	w := write(onceKey(1, chunk.EC(4, 2)).Sibling(3), 10, 100)
+	_, err := s.Put(t.Context(), w)
+	wantKind(t, err, errs.Invalid, "Put")
+	wantKind(t, getErr(t, s, w.Key), errs.Invalid, "Get")
+	_, err = s.Stat(t.Context(), w.Key)
+	wantKind(t, err, errs.Invalid, "Stat")
+	_, err = s.Delete(t.Context(), w.Key, 9)
+	wantKind(t, err, errs.Invalid, "Delete")
+	w = write(onceKey(1, chunk.EC(4, 2)), 10, 100)
+	w.GroupSize = 99
+	_, err = s.Put(t.Context(), w)
+	wantKind(t, err, errs.Invalid, "group size 99 of 100 bytes")
+}
+
+func TestClosed(t *testing.T) {
+	s := newCluster(t, 3, 2).store(protect.Config{})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Put(t.Context(), write(onceKey(1, chunk.Replicas(3)), 10, 100))
+	wantKind(t, err, errs.Closed, "Put after Close")
+	wantKind(t, getErr(t, s, onceKey(1, chunk.Replicas(3))), errs.Closed, "Get after Close")
+}
