@@ -29,6 +29,7 @@ type Store struct {
 	workers  chan struct{} // a slot for each query being evaluated
 
 	cancel  context.CancelFunc
+	stopped chan struct{} // closed when the driver has ended
 	done    sync.WaitGroup
 	closing sync.Once
 	failure atomic.Pointer[error]
@@ -53,7 +54,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{
 		cfg: cfg, log: cfg.Log, db: db, in: newInbox(),
 		outboxes: map[string]*outbox{}, handlers: map[Kind]Handler{},
-		workers: make(chan struct{}, queryWorkersMax),
+		workers: make(chan struct{}, queryWorkersMax), stopped: make(chan struct{}),
 	}
 	for _, h := range cfg.Handlers {
 		s.handlers[h.Kind] = h
@@ -101,6 +102,7 @@ func (s *Store) start(ctx context.Context) {
 
 // drive calls pass whenever there is something to do, until ctx ends.
 func (s *Store) drive(ctx context.Context) {
+	defer close(s.stopped)
 	tick, stop := s.cfg.Clock.After(s.cfg.TickInterval)
 	defer func() { stop() }()
 	for {
@@ -212,6 +214,8 @@ func (s *Store) handOver(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.stopped:
+			return
 		case l := <-leads:
 			if !l {
 				return
@@ -220,6 +224,9 @@ func (s *Store) handOver(ctx context.Context) {
 		tick, stop := s.cfg.Clock.After(s.cfg.TickInterval / 4)
 		select {
 		case <-ctx.Done():
+			stop()
+			return
+		case <-s.stopped:
 			stop()
 			return
 		case <-tick:
