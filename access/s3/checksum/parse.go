@@ -59,7 +59,10 @@ func Parse(h http.Header) (Expectation, error) {
 	case len(promised) == 1:
 		e.Algorithm, e.Trailer = promised[0], true
 	}
-	return e, checkSDK(h, e)
+	if err := checkSDK(h, e); err != nil {
+		return Expectation{}, err
+	}
+	return e, nil
 }
 
 func parseMD5(h http.Header) ([]byte, error) {
