@@ -109,6 +109,9 @@ func (g *group) compactLog() error {
 		return nil
 	}
 	to := min(g.log.trunc.index+max(entries/2, 1), g.state.index)
+	if g.sending != 0 && g.log.bytes <= 4*g.conf.logBytesMax {
+		to = min(to, g.sending) // what the receiver will need next
+	}
 	if to <= g.log.trunc.index || (!over && g.slowestMatch() < to) {
 		return nil
 	}

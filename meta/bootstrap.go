@@ -30,7 +30,7 @@ func openPebble(cfg Config) (*pebble.DB, error) {
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
 	}
-	db, err := pebble.Open(cfg.Dir, opts)
+	db, err := pebble.Open(cfg.FS.PathJoin(cfg.Dir, "db"), opts)
 	if err != nil {
 		kind := errs.KindOf(err)
 		if pebble.IsCorruptionError(err) {
@@ -40,6 +40,9 @@ func openPebble(cfg Config) (*pebble.DB, error) {
 	}
 	return db, nil
 }
+
+// incomingDir is where snapshots are received.
+func incomingDir(cfg Config) string { return cfg.FS.PathJoin(cfg.Dir, "incoming") }
 
 // identity is what a store's directory says about its owner.
 type identity struct{ cluster, server string }

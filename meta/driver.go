@@ -30,9 +30,8 @@ type host interface {
 	evaluate(g *group, b *batch)
 	// sendSnapshot streams g's data, as it is now, to m's receiver, then m.
 	sendSnapshot(g *group, m *raftpb.Message)
-	// received hands over the files of a snapshot that arrived for m; nil if
-	// there are none.
-	received(g *group, snap *raftpb.Snapshot) *incoming
+	// ingest adds complete files to the store's Pebble, all at once, durably.
+	ingest(paths []string) error
 }
 
 // pass handles w and everything that follows from it. An error means that the
@@ -81,6 +80,7 @@ func (d *driver) pass(w work) error {
 		}
 	}
 	for _, g := range d.order {
+		g.discardIncoming()
 		g.guard(func() {
 			if b := g.nextBatch(); b != nil {
 				d.host.evaluate(g, b)
@@ -172,7 +172,7 @@ func (d *driver) persist(b *pebble.Batch, rds []readyGroup, sync bool) error {
 		var err error
 		r.g.guard(func() {
 			if !raft.IsEmptySnap(r.rd.Snapshot) {
-				err = r.g.install(d.host.received(r.g, r.rd.Snapshot), r.rd)
+				err = r.g.install(d.host, r.rd)
 			}
 			if err == nil {
 				err = r.g.log.append(b, r.rd.Entries)

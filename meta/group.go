@@ -39,8 +39,12 @@ type group struct {
 	out        *outstanding
 	reads      readRounds
 
+	incoming *incoming // a received snapshot, within one pass
+	sending  uint64    // index of the snapshot being sent to a follower; 0 if none
+
 	bucketSince time.Time // monotonic: when this leader began to fill state.bucket
 	broken      error     // set once: the replica no longer takes part
+	shown       bool      // serving, as last published
 }
 
 type groupConfig struct {

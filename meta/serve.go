@@ -15,17 +15,25 @@ func (s *Store) serveRaft(_ context.Context, peer transport.Peer, req transport.
 	if err != nil {
 		return nil, err
 	}
-	if h.cluster != s.cfg.ClusterID || (peer.Server != "" && peer.Server != h.server) {
-		return nil, errs.E("meta: receive", errs.Permission, "frame of server %s, cluster %s", h.server, h.cluster)
-	}
-	if s.outboxes[h.server] == nil {
-		return nil, errs.E("meta: receive", errs.Permission, "server %s is not a peer", h.server)
+	if err := s.checkPeer(h, peer); err != nil {
+		return nil, err
 	}
 	ms, err := decodeMessages(req.Body)
 	if err != nil {
 		return nil, err
 	}
 	return nil, s.in.messages(ms)
+}
+
+// checkPeer refuses raft traffic of strangers.
+func (s *Store) checkPeer(h frameHead, peer transport.Peer) error {
+	if h.cluster != s.cfg.ClusterID || (peer.Server != "" && peer.Server != h.server) {
+		return errs.E("meta: receive", errs.Permission, "sent by server %s of cluster %s", h.server, h.cluster)
+	}
+	if s.outboxes[h.server] == nil {
+		return errs.E("meta: receive", errs.Permission, "server %s is not a peer", h.server)
+	}
+	return nil
 }
 
 // serveDo takes a command from another server.

@@ -61,8 +61,16 @@ func (s *Store) IsLeader(key []byte) bool {
 	return false
 }
 
-// publish makes the driver's state visible to Status.
-func (s *Store) publish() {
+// publish makes the driver's state visible to Status: at every tick, and at once
+// when a replica begins or ceases to serve.
+func (s *Store) publish(always bool) {
+	for _, g := range s.drv.order {
+		always = always || g.shown != g.serving
+		g.shown = g.serving
+	}
+	if !always && s.status.Load() != nil {
+		return
+	}
 	st := Status{ServerID: s.cfg.ServerID}
 	for _, g := range s.drv.order {
 		st.Ranges = append(st.Ranges, g.status())

@@ -28,6 +28,9 @@ type Store struct {
 	handlers map[Kind]Handler
 	workers  chan struct{} // a slot for each query being evaluated
 
+	recv receiver
+
+	ctx     context.Context // the life of the store's goroutines; ended by cancel
 	cancel  context.CancelFunc
 	stopped chan struct{} // closed when the driver has ended
 	done    sync.WaitGroup
@@ -46,6 +49,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	// What a crash left of a snapshot being received is of no use.
+	if err := cfg.FS.RemoveAll(incomingDir(cfg)); err != nil {
+		return nil, errs.Wrap("meta.Open", err)
 	}
 	db, err := openPebble(cfg)
 	if err != nil {
@@ -94,6 +101,7 @@ func (s *Store) openGroups() error {
 
 func (s *Store) start(ctx context.Context) {
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.ctx = ctx
 	for _, o := range s.outboxes {
 		s.done.Go(func() { o.run(ctx, s.cfg.Caller, s.unreachable) })
 	}
@@ -106,7 +114,7 @@ func (s *Store) drive(ctx context.Context) {
 	tick, stop := s.cfg.Clock.After(s.cfg.TickInterval)
 	defer func() { stop() }()
 	for {
-		s.publish()
+		s.publish(false)
 		select {
 		case <-ctx.Done():
 			s.shut(errs.E("meta: store", errs.Closed, ""))
@@ -114,12 +122,13 @@ func (s *Store) drive(ctx context.Context) {
 		case <-tick:
 			tick, stop = s.cfg.Clock.After(s.cfg.TickInterval)
 			s.in.tick()
+			s.publish(true)
 		case <-s.in.ready:
 		}
 		if err := s.drv.pass(s.in.take()); err != nil {
 			s.log.Error("meta: store stops", "err", err)
 			s.shut(err)
-			s.publish()
+			s.publish(true)
 			return
 		}
 	}
@@ -166,6 +175,9 @@ func (s *Store) evaluate(g *group, b *batch) {
 	})
 }
 
+// ingest implements host.
+func (s *Store) ingest(paths []string) error { return s.db.Ingest(s.ctx, paths) }
+
 // unreachable tells raft that a peer does not answer.
 func (s *Store) unreachable(server string) {
 	_ = s.in.call(func() {
@@ -188,6 +200,9 @@ func (s *Store) Close(ctx context.Context) error {
 		s.handOver(ctx)
 		s.cancel()
 		s.done.Wait()
+		s.recv.mu.Lock()
+		s.dropIncoming()
+		s.recv.mu.Unlock()
 		err = errs.Wrap("meta.Close", s.db.Close())
 	})
 	return err
@@ -239,6 +254,7 @@ func (s *Store) Register(mux transport.Mux) {
 	mux[methodRaft] = s.serveRaft
 	mux[methodDo] = s.serveDo
 	mux[methodQuery] = s.serveQuery
+	mux[methodSnapshot] = s.serveSnapshot
 }
 
 // now is a reading of g's clock for a query, and whether it may be used.

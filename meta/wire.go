@@ -65,6 +65,9 @@ func decodeMessages(body []byte) ([]groupMessage, error) {
 		if err := proto.Unmarshal(raw, m.msg); err != nil {
 			return nil, errs.E("meta: read frame", errs.Corrupt, "%w", err)
 		}
+		if m.msg.GetType() == raftpb.MsgSnap {
+			return nil, errs.E("meta: read frame", errs.Invalid, "a snapshot message without its snapshot")
+		}
 		out = append(out, m)
 	}
 	return out, nil
