@@ -1,10 +1,9 @@
 package identity
 
 import (
-	"context"
+	"fmt"
+	"log/slog"
 	"time"
-
-	"torc/internal/errs"
 )
 
 // CacheAge bounds how long a connector may believe a looked-up key.
@@ -22,7 +21,8 @@ type Account struct {
 	Created   time.Time
 }
 
-// AccessKey is a long-term credential of an account.
+// AccessKey is a long-term credential of an account. However it is printed or
+// logged, its secret is not.
 type AccessKey struct {
 	ID      string // 20 characters, "AKIA..."
 	Secret  string // 40 characters; empty when listed
@@ -37,10 +37,27 @@ type Credential struct {
 	Account Account
 }
 
-// Service answers who a key belongs to.
-type Service struct{}
-
-// Lookup returns the credential of an active access key; NotFound otherwise.
-func (s *Service) Lookup(ctx context.Context, accessKeyID string) (Credential, error) {
-	return Credential{}, errs.Unsupported
+// String implements fmt.Stringer without the secret.
+func (k AccessKey) String() string {
+	state := "active"
+	if !k.Active {
+		state = "inactive"
+	}
+	return fmt.Sprintf("access key %s of account %s (%s)", k.ID, k.Account, state)
 }
+
+// GoString implements fmt.GoStringer without the secret.
+func (k AccessKey) GoString() string { return k.String() }
+
+// LogValue implements slog.LogValuer without the secret.
+func (k AccessKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
+// MarshalText implements encoding.TextMarshaler without the secret: a structure
+// that holds a key cannot be encoded by accident.
+func (k AccessKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// Limits of names, in bytes.
+const (
+	NameLenMax  = 128
+	EmailLenMax = 254 // RFC 5321, 4.5.3.1.3, less the angle brackets
+)

@@ -72,7 +72,6 @@ func (b *Bucket) code(c *coder) {
 // objectRecord is an object's record: the head, which is all that a listing
 // needs and copies without decoding, then metadata, then parts.
 type objectRecord struct {
-
 	Head objectHead
 	Meta Metadata
 	Part []Part
@@ -187,7 +186,11 @@ type StripeDebt struct {
 	Misplaced int   // durable, but on a hand-off place
 }
 
-func (d *StripeDebt) code(c *coder) { number(c, &d.Stripe); number(c, &d.Missing); number(c, &d.Misplaced) }
+func (d *StripeDebt) code(c *coder) {
+	number(c, &d.Stripe)
+	number(c, &d.Missing)
+	number(c, &d.Misplaced)
+}
 
 // debtRecord lists the stripes of one extent that are short of something.
 type debtRecord struct {
