@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
 	"torc/internal/errs"
@@ -69,18 +68,20 @@ func (a *answerWriter) Write(p []byte) (int, error) {
 // Flush sends what is buffered.
 func (a *answerWriter) Flush() { _ = a.ctl.Flush() } // a dead connection shows at the next Write
 
-// clearEntityHeaders takes back what described a body that will not be sent.
-func (a *answerWriter) clearEntityHeaders() {
+// clearEntityHeaders takes back what described a body that will not be sent. A
+// 304 keeps the validators.
+func (a *answerWriter) clearEntityHeaders(validators bool) {
 	h := a.Header()
 	for name := range h {
 		switch name {
 		case "X-Amz-Request-Id", "X-Amz-Id-2", "Server", "Date", "Connection", "X-Amz-Bucket-Region":
-		case "Etag", "Last-Modified", "Cache-Control", "Expires": // a 304 carries them
-		default:
-			if strings.HasPrefix(name, "x-amz-meta-") || name == "Content-Length" || name == "Content-Type" || strings.HasPrefix(name, "Content-") ||
-				strings.HasPrefix(name, "X-Amz-") || name == "Accept-Ranges" {
+		case "Etag", "Last-Modified":
+			if !validators {
 				delete(h, name)
 			}
+		case "Content-Range": // a 416 says how long the object is
+		default:
+			delete(h, name)
 		}
 	}
 }

@@ -45,7 +45,10 @@ func (c *call) listBuckets() error {
 	if err != nil {
 		return err
 	}
-	prefix := c.query.Get("prefix")
+	prefix, err := c.nameParameter("prefix")
+	if err != nil {
+		return err
+	}
 	region := c.query.Get("bucket-region")
 	doc := listBucketsXML{Xmlns: xmlns, Owner: c.self()}
 	if c.query.Has("prefix") {

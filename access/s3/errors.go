@@ -76,11 +76,7 @@ func invalidArgument(name, value, message string) *apiError {
 // notImplemented refuses a header or parameter whose feature is not there.
 // Nothing is ever ignored that a client might rely on.
 func notImplemented(what, sentence string) *apiError {
-	e := fail("NotImplemented").with("Header", what)
-	if sentence != "" {
-		e = e.with("AdditionalMessage", sentence)
-	}
-	return e
+	return failf("NotImplemented", answers["NotImplemented"].message+": "+sentence).with("Header", what)
 }
 
 // tooLarge is EntityTooLarge with its figures.

@@ -16,7 +16,7 @@ func (c *call) refuseUnsupported() error {
 		return c.refuseReadHeaders()
 	}
 	for name := range c.r.Header {
-		if !strings.HasPrefix(name, "X-Amz-") {
+		if !strings.HasPrefix(name, "X-Amz-") || asksForNothing(name, c.r.Header.Get(name)) {
 			continue
 		}
 		if sentence := unsupportedHeader(name); sentence != "" {
@@ -41,7 +41,7 @@ func (c *call) refuseUnsupported() error {
 // refuseReadHeaders checks the few headers that change what a read means.
 func (c *call) refuseReadHeaders() error {
 	if c.r.Header.Get("X-Amz-Server-Side-Encryption-Customer-Algorithm") != "" {
-		return notImplemented("x-amz-server-side-encryption-customer-algorithm", unsupportedHeader("X-Amz-Server-Side-Encryption-Customer-Algorithm"))
+		return failf("InvalidRequest", "The encryption parameters are not applicable to this object.")
 	}
 	return c.refuseOwner()
 }
@@ -80,6 +80,18 @@ func unsupportedHeader(name string) string {
 		return "Bucket namespaces are not implemented."
 	}
 	return ""
+}
+
+// asksForNothing reports a header of an absent feature that says "without it":
+// tools send these routinely.
+func asksForNothing(name, value string) bool {
+	switch name {
+	case "X-Amz-Bucket-Object-Lock-Enabled":
+		return strings.EqualFold(value, "false")
+	case "X-Amz-Tagging-Directive":
+		return value == "COPY"
+	}
+	return false
 }
 
 // cannedACL reports whether S3 knows the canned ACL.

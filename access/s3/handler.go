@@ -152,13 +152,17 @@ func (c *call) fail(err error) {
 	e := answerFor(err, c)
 	c.code = e.Code
 	if e.status() >= http.StatusInternalServerError && e.status() != http.StatusNotImplemented {
-		c.h.cfg.Log.Warn("s3: request failed", "request", c.id, "operation", c.op,
+		level := slog.LevelWarn
+		if c.ctx.Err() != nil { // the client is gone, and that may be all there is to it
+			level = slog.LevelDebug
+		}
+		c.h.cfg.Log.Log(c.ctx, level, "s3: request failed", "request", c.id, "operation", c.op,
 			"bucket", c.bucket, "key", c.logKey(), "code", e.Code, "error", err)
 	}
 	if c.w.started() {
 		panic(http.ErrAbortHandler)
 	}
-	c.w.clearEntityHeaders()
+	c.w.clearEntityHeaders(e.Code == codeNotModified)
 	if e.Code == codeNotModified {
 		c.w.WriteHeader(http.StatusNotModified)
 		return

@@ -130,7 +130,7 @@ func newRig(t *testing.T, useTLS bool, opts ...rigOption) *rig {
 }
 
 func (r *rig) transport() *http.Transport {
-	tr := &http.Transport{}
+	tr := &http.Transport{DisableCompression: true}
 	if r.server.TLS != nil {
 		pool := x509.NewCertPool()
 		pool.AddCert(r.server.Certificate())

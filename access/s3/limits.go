@@ -13,11 +13,9 @@ const (
 	ListBucketsMax      = 10000     // buckets of one ListBuckets page
 	BucketNameLenMin    = 3         // bytes
 	BucketNameLenMax    = 63        // bytes
-	PresignSecondsMax   = 604800    // seconds a presigned URL may live
 	CopySourceSizeMax   = 5 << 30   // bytes that one CopyObject or UploadPartCopy may copy
-	CopyBufferBytes     = 256 << 10 // bytes moved at once between a body and its consumer
+	WriteBytesMax       = 512 << 10 // bytes of an object written to a client under one deadline
 	AccessLogKeyLenMax  = 1024      // bytes of a key in the access log
-	DrainBytesMax       = 256 << 10 // bytes of an unread body that net/http may read to keep a connection
 	QueryParametersMax  = 64        // parameters of one request
 	UploadIDLenMax      = 256       // bytes of an uploadId
 	ContinuationLenMax  = 4096      // bytes of a continuation token

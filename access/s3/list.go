@@ -14,8 +14,11 @@ type listing struct {
 
 // list runs the part that both versions of ListObjects share.
 func (c *call) list(after string) (*listing, error) {
-	l := &listing{prefix: c.query.Get("prefix"), delimiter: c.query.Get("delimiter")}
-	var err error
+	l := &listing{}
+	err := c.nameParameters(map[string]*string{"prefix": &l.prefix, "delimiter": &l.delimiter})
+	if err != nil {
+		return nil, err
+	}
 	if l.maxKeys, err = c.intParameter("max-keys", object.ListLimitMax, 0, object.ListLimitMax); err != nil {
 		return nil, err
 	}
@@ -49,7 +52,10 @@ func (l *listing) last() string {
 
 // listObjects is ListObjects, version 1.
 func (c *call) listObjects() error {
-	marker := c.query.Get("marker")
+	marker, err := c.nameParameter("marker")
+	if err != nil {
+		return err
+	}
 	l, err := c.list(marker)
 	if err != nil {
 		return err
@@ -76,7 +82,10 @@ func (c *call) listObjectsV2() error {
 	if err != nil {
 		return err
 	}
-	start := c.query.Get("start-after")
+	start, err := c.nameParameter("start-after")
+	if err != nil {
+		return err
+	}
 	if !c.query.Has("continuation-token") {
 		after = start
 	}

@@ -30,7 +30,7 @@ func (c *call) stat() (object.Object, error) {
 func (c *call) getObject() error {
 	err := c.sendObject()
 	if errs.Is(err, errs.NotFound) && object.ReasonOf(err) == "" && !c.w.started() {
-		c.w.clearEntityHeaders()
+		c.w.clearEntityHeaders(false)
 		err = c.sendObject()
 	}
 	return err
@@ -182,7 +182,8 @@ func (c *call) overrideHeaders(h http.Header) {
 }
 
 // bodyWriter writes the status line before the first byte, so that a read that
-// fails before it still gets an error document.
+// fails before it still gets an error document, and large writes in pieces, so
+// that the deadline is one for a piece.
 type bodyWriter struct {
 	w      *answerWriter
 	status int
@@ -195,10 +196,15 @@ func (b *bodyWriter) Write(p []byte) (int, error) {
 	if !b.w.started() {
 		b.w.WriteHeader(b.status)
 	}
-	n, err := b.w.Write(p)
-	b.n += int64(n)
-	if err != nil {
-		b.err = err
+	written := 0
+	for written < len(p) {
+		n, err := b.w.Write(p[written:min(len(p), written+WriteBytesMax)])
+		written += n
+		b.n += int64(n)
+		if err != nil {
+			b.err = err
+			return written, err
+		}
 	}
-	return n, err
+	return written, nil
 }

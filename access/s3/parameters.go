@@ -3,6 +3,8 @@ package s3
 import (
 	"fmt"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"torc/object"
 )
@@ -22,6 +24,28 @@ func (c *call) intParameter(name string, def, least, most int) (int, error) {
 		return 0, invalidArgument(name, s, fmt.Sprintf("Argument %s must be an integer between %d and %d", name, least, 1<<31-1))
 	}
 	return min(int(n), most), nil
+}
+
+// nameParameter reads a name, or a part of one, from the query. What is not
+// UTF-8 could not be told back in a document.
+func (c *call) nameParameter(name string) (string, error) {
+	v := c.query.Get(name)
+	if !utf8.ValidString(v) {
+		return "", invalidArgument(name, strings.ToValidUTF8(v, "?"), "The value of "+name+" is not valid UTF-8.")
+	}
+	return v, nil
+}
+
+// nameParameters is nameParameter for several.
+func (c *call) nameParameters(into map[string]*string) error {
+	for name, p := range into {
+		v, err := c.nameParameter(name)
+		if err != nil {
+			return err
+		}
+		*p = v
+	}
+	return nil
 }
 
 // urlEncoding reports whether the answer's names are to be URL-encoded.

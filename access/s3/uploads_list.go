@@ -51,9 +51,10 @@ func (c *call) listMultipartUploads() error {
 	if _, err := c.ownBucket(); err != nil {
 		return err
 	}
-	r := object.UploadsRequest{
-		Bucket: c.bucket, Prefix: c.query.Get("prefix"), Delimiter: c.query.Get("delimiter"),
-		AfterKey: c.query.Get("key-marker"), Limit: limit,
+	r := object.UploadsRequest{Bucket: c.bucket, Limit: limit}
+	err = c.nameParameters(map[string]*string{"prefix": &r.Prefix, "delimiter": &r.Delimiter, "key-marker": &r.AfterKey})
+	if err != nil {
+		return err
 	}
 	if r.AfterKey != "" { // without a key the upload marker is ignored
 		r.AfterUpload = object.UploadID(c.query.Get("upload-id-marker"))
