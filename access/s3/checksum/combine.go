@@ -49,8 +49,12 @@ func MultipartETag(parts [][md5.Size]byte) string {
 func combineCRC(a Algorithm, parts []Part) []byte {
 	f := fieldOf(a)
 	var crc uint64 // of no bytes
+	size, shift := int64(0), f.shift(0)
 	for _, p := range parts {
-		crc = f.multiply(f.shift(p.Size), crc) ^ load(p.Sum)
+		if p.Size != size { // parts are mostly of one size
+			size, shift = p.Size, f.shift(p.Size)
+		}
+		crc = f.multiply(shift, crc) ^ load(p.Sum)
 	}
 	return store(crc, a.Size())
 }

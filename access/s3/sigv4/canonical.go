@@ -158,7 +158,7 @@ func appendQuery(b []byte, query []param, presigned bool) []byte {
 // appendHeader writes the canonical value of one header, looking where net/http
 // has put what it took out of the header map.
 func appendHeader(b []byte, r *http.Request, name, host string) []byte {
-	values := r.Header[http.CanonicalHeaderKey(name)]
+	values := headerValues(r.Header, name)
 	switch name {
 	case "host":
 		return appendFolded(b, host)
@@ -185,6 +185,25 @@ func appendHeader(b []byte, r *http.Request, name, host string) []byte {
 	return b
 }
 
+// headerValues is h[http.CanonicalHeaderKey(name)] for a lower-case name,
+// without making the key on the heap.
+func headerValues(h http.Header, name string) []string {
+	var key [64]byte
+	if len(name) > len(key) {
+		return h[http.CanonicalHeaderKey(name)]
+	}
+	upper := true
+	for i := range len(name) {
+		c := name[i]
+		if upper && 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		upper = c == '-'
+		key[i] = c
+	}
+	return h[string(key[:len(name)])]
+}
+
 // appendFolded trims a value and folds runs of spaces inside it to one. Only
 // what HTTP calls white space is trimmed: of two values that differ in anything
 // else, one signature never covers both.
@@ -209,6 +228,22 @@ func withoutDefaultPort(host string) string {
 	return strings.TrimSuffix(host, ":443")
 }
 
+const amzPrefix = "x-amz-"
+
+// compareLower compares a lower-case name with an ASCII name in any case.
+func compareLower(signed, name string) int {
+	for i := range min(len(signed), len(name)) {
+		c := name[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if signed[i] != c {
+			return int(signed[i]) - int(c)
+		}
+	}
+	return len(signed) - len(name)
+}
+
 // checkSigned makes sure that everything that changes what a request means is
 // under its signature: the host, and every x-amz- header that is present.
 func checkSigned(r *http.Request, c *claim) error {
@@ -217,12 +252,11 @@ func checkSigned(r *http.Request, c *claim) error {
 		missing = append(missing, "host")
 	}
 	for name := range r.Header {
-		lower := strings.ToLower(name)
-		if !strings.HasPrefix(lower, "x-amz-") {
+		if len(name) < len(amzPrefix) || !strings.EqualFold(name[:len(amzPrefix)], amzPrefix) {
 			continue
 		}
-		if _, ok := slices.BinarySearch(c.signedHeaders, lower); !ok {
-			missing = append(missing, lower)
+		if _, ok := slices.BinarySearchFunc(c.signedHeaders, name, compareLower); !ok {
+			missing = append(missing, strings.ToLower(name))
 		}
 	}
 	if len(missing) == 0 {
