@@ -15,8 +15,9 @@ const ProxiedEpoch chunk.Epoch = 1 << 63
 type GuardConfig struct {
 	Self   chunk.ServerID
 	Source Source
-	// Refresh fetches a newer map; called when a caller knows one.
-	Refresh func(ctx context.Context) error
+	// Refresh fetches a map of the epoch or newer (Keeper.RefreshTo); called when a
+	// caller knows one.
+	Refresh func(ctx context.Context, e chunk.Epoch) error
 	Local   map[chunk.NodeID]chunk.Store
 	Remote  Remote
 }
@@ -54,7 +55,7 @@ func (g *Guard) Route(ctx context.Context, node chunk.NodeID, epoch chunk.Epoch,
 	}
 	m := g.cfg.Source.Map()
 	if m == nil || epoch > m.Epoch() {
-		if err := g.cfg.Refresh(ctx); err != nil && m == nil {
+		if err := g.cfg.Refresh(ctx, epoch); err != nil && m == nil {
 			return nil, errs.E(op, errs.Unavailable, "there is no ring map yet: %w", err)
 		}
 		// A failed refresh leaves the old map: it still knows what it owned.

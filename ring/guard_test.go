@@ -62,7 +62,7 @@ func newGuardCase(t *testing.T) guardCase {
 	}
 }
 
-func none(context.Context) error { return nil }
+func none(context.Context, chunk.Epoch) error { return nil }
 
 func (c guardCase) put(t *testing.T, epoch chunk.Epoch) error {
 	t.Helper()
@@ -99,7 +99,7 @@ func TestGuardProxiesForOldMaps(t *testing.T) {
 func TestGuardRefreshesForNewMaps(t *testing.T) {
 	c := newGuardCase(t)
 	src := &variable{c.old}
-	c.serve(c.toServer, src, func(context.Context) error { src.m = c.new; return nil })
+	c.serve(c.toServer, src, func(context.Context, chunk.Epoch) error { src.m = c.new; return nil })
 	s := c.remote(c.toServer.Addr, c.to.ID, func() chunk.Epoch { return 2 })
 	if _, err := s.Put(t.Context(), chunk.Write{Key: c.key, Version: 7, Data: []byte("x")}); err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestGuardDoesNotLoop(t *testing.T) {
 
 func TestGuardRefuses(t *testing.T) {
 	c := newGuardCase(t)
-	failing := func(context.Context) error { return errs.Unavailable }
+	failing := func(context.Context, chunk.Epoch) error { return errs.Unavailable }
 	small, _ := mustPlan(t, grid(1, 1, 2, 1))
 	cases := []struct {
 		name  string

@@ -3,11 +3,14 @@ package ring
 import (
 	"context"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/zeebo/xxh3"
 
 	"torc/chunk"
 	"torc/internal/clock"
@@ -46,8 +49,10 @@ type Keeper struct {
 	m    atomic.Pointer[Map]
 	loop *loop.Loop
 	hint chan struct{}
+	busy chan struct{} // holds one token while a refresh is under way
 
-	mu      sync.Mutex // one refresh at a time
+	mu      sync.Mutex
+	sum     uint64 // of the encoding of m
 	changed chan struct{}
 }
 
@@ -57,10 +62,11 @@ func NewKeeper(cfg KeeperConfig) *Keeper {
 	if cfg.Interval == 0 {
 		cfg.Interval = DefaultRefreshInterval
 	}
-	k := &Keeper{cfg: cfg, hint: make(chan struct{}, 1), changed: make(chan struct{})}
+	k := &Keeper{cfg: cfg, hint: make(chan struct{}, 1), busy: make(chan struct{}, 1), changed: make(chan struct{})}
 	k.loop = loop.New("ring map refresh", cfg.Clock, cfg.Interval, k.Refresh)
 	if m, err := readMapFile(cfg.File); err == nil {
 		k.m.Store(m)
+		k.sum = xxh3.Hash(m.Encode())
 	} else if !errs.Is(err, errs.NotFound) {
 		cfg.Log.Warn("ring map cache is not used", "file", cfg.File, "err", err)
 	}
@@ -111,28 +117,49 @@ func (k *Keeper) Init(ctx context.Context, members Members) (*Map, error) {
 
 // Refresh asks meta and takes over a newer map. NotFound when none is stored. The
 // cache file is written before the map is used; failing to write it is logged.
-func (k *Keeper) Refresh(ctx context.Context) error {
+func (k *Keeper) Refresh(ctx context.Context) error { return k.refresh(ctx, math.MaxUint64) }
+
+// RefreshTo is Refresh, but asks nobody when the map has epoch e or a newer one by
+// the time that it is this caller's turn: many may call it at once.
+func (k *Keeper) RefreshTo(ctx context.Context, e chunk.Epoch) error { return k.refresh(ctx, e) }
+
+func (k *Keeper) refresh(ctx context.Context, e chunk.Epoch) error {
+	select {
+	case k.busy <- struct{}{}:
+		defer func() { <-k.busy }()
+	case <-ctx.Done():
+		return errs.Wrap("ring.Keeper.Refresh", ctx.Err())
+	}
+	if k.Epoch() >= e {
+		return nil
+	}
 	h, err := loadHead(ctx, k.cfg.DB)
-	if err != nil || h.epoch <= k.Epoch() {
+	if err != nil || !k.newer(h) {
 		return err
 	}
 	m, err := loadMap(ctx, k.cfg.DB, h)
 	if err != nil {
 		return err
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if m.Epoch() <= k.Epoch() {
-		return nil
-	}
 	if err := writeMapFile(k.cfg.File, m); err != nil {
 		k.cfg.Log.Warn("ring map cache is not written", "file", k.cfg.File, "err", err)
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.m.Store(m)
+	k.sum = h.sum
 	close(k.changed)
 	k.changed = make(chan struct{})
 	k.cfg.Log.Info("ring map changed", "epoch", m.Epoch(), "nodes", len(m.Nodes()), "arcs", m.Arcs())
 	return nil
+}
+
+// newer reports whether the map that h names replaces the one held: a higher
+// epoch, or other content under the same one (a cache file of a former ring).
+func (k *Keeper) newer(h head) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return h.epoch > k.Epoch() || h.epoch == k.Epoch() && h.sum != k.sum
 }
 
 // Hint says that somebody knows epoch e; a running Keeper then refreshes soon if

@@ -173,6 +173,44 @@ func TestKeeperFollowsEpochs(t *testing.T) {
 	}
 }
 
+// TestStoredMapBeatsTheFile: a cache file of a former ring has the same epoch.
+func TestStoredMapBeatsTheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ringmap")
+	if _, err := newTestKeeper(newDB(), file).Init(t.Context(), grid(1, 1, 3, 2)); err != nil {
+		t.Fatal(err)
+	}
+	db := newDB()
+	want, err := newTestKeeper(db, "").Init(t.Context(), grid(1, 1, 4, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newTestKeeper(db, file)
+	if err := k.Refresh(t.Context()); err != nil || len(k.Map().Nodes()) != len(want.Nodes()) {
+		t.Fatalf("%v, %d nodes, want %d", err, len(k.Map().Nodes()), len(want.Nodes()))
+	}
+}
+
+// TestRefreshTo asks only when it has to, and gives up with its context.
+func TestRefreshTo(t *testing.T) {
+	k := newTestKeeper(newDB(), "")
+	if _, err := k.Init(t.Context(), grid(1, 1, 3, 2)); err != nil {
+		t.Fatal(err)
+	}
+	k.cfg.DB = downDB{}
+	if err := k.RefreshTo(t.Context(), 1); err != nil {
+		t.Errorf("asked for an epoch that it has: %v", err)
+	}
+	if err := k.RefreshTo(t.Context(), 2); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("a newer epoch without a quorum: %v", err)
+	}
+	k.busy <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := k.RefreshTo(ctx, 2); !errs.Is(err, errs.Canceled) {
+		t.Errorf("waiting beyond its context: %v", err)
+	}
+}
+
 func TestDamagedStoreIsRefused(t *testing.T) {
 	db := newDB()
 	k := newTestKeeper(db, "")

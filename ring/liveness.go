@@ -57,12 +57,53 @@ type Tracker struct {
 type serverLife struct {
 	state State // what gossip says
 	nodes map[chunk.NodeID]*nodeLife
+	// suspect is the server as a whole: two of its nodes failed and nothing of it
+	// answered in between. One answer clears it.
+	suspect mark
+	answers atomic.Uint64 // answers so far
+	// The last failure: of which node, and after how many answers.
+	failed      chunk.NodeID
+	failedAfter uint64
 }
 
 type nodeLife struct {
-	failures  int
-	downUntil time.Time // zero: not marked down
-	notBefore time.Time // a node that has just come back is not marked again until then
+	failures int // in a row
+	down     mark
+}
+
+// mark says that something is taken to be down by evidence.
+type mark struct {
+	until     time.Time // zero: not marked
+	notBefore time.Time // what has just come back is not marked again until then
+}
+
+func (m *mark) set() bool { return !m.until.IsZero() }
+
+// raise marks, unless it is marked or was until just now; it reports a change.
+func (m *mark) raise(now time.Time) bool {
+	if m.set() || now.Before(m.notBefore) {
+		return false
+	}
+	m.until = now.Add(EvidenceHold)
+	return true
+}
+
+// lower ends the mark because of an answer; it reports a change.
+func (m *mark) lower(now time.Time) bool {
+	if !m.set() {
+		return false
+	}
+	*m = mark{notBefore: now.Add(EvidenceHold)}
+	return true
+}
+
+// expire ends the mark if its time has come; it reports a change.
+func (m *mark) expire(now time.Time) bool {
+	if !m.set() || now.Before(m.until) {
+		return false
+	}
+	*m = mark{}
+	return true
 }
 
 // NewTracker returns a Tracker that expects everyone to be up.
@@ -79,18 +120,7 @@ func (t *Tracker) Up(server chunk.ServerID, node chunk.NodeID) bool {
 		return true
 	}
 	n := s.nodes[node]
-	return s.state != StateOffline && (n == nil || n.downUntil.IsZero()) && s.down() < failuresMax
-}
-
-// down counts the nodes of a server that are marked down; two different ones mean
-// that it is the server.
-func (s *serverLife) down() (n int) {
-	for _, l := range s.nodes {
-		if !l.downUntil.IsZero() {
-			n++
-		}
-	}
-	return n
+	return s.state != StateOffline && !s.suspect.set() && (n == nil || !n.down.set())
 }
 
 // State returns what gossip says of a server.
@@ -117,28 +147,38 @@ func (t *Tracker) Generation() uint64 {
 func (t *Tracker) expire(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	changed := false
 	for _, s := range t.servers {
+		changed = s.suspect.expire(now) || changed
 		for _, n := range s.nodes {
-			if !n.downUntil.IsZero() && !now.Before(n.downUntil) {
-				*n = nodeLife{failures: failuresMax - 1} // one more failure is enough
-				t.gen.Add(1)
+			if n.down.expire(now) {
+				n.failures = failuresMax - 1 // one more failure is enough
+				changed = true
 			}
 		}
 	}
-	t.setDue()
+	t.setDue(changed)
 }
 
-// setDue finds the next end of a hold. mu is held.
-func (t *Tracker) setDue() {
+// setDue finds the next end of a hold and, if Up may have changed, moves the
+// generation on. mu is held.
+func (t *Tracker) setDue(changed bool) {
 	var due int64
+	note := func(m *mark) {
+		if at := m.until.UnixNano(); m.set() && (due == 0 || at < due) {
+			due = at
+		}
+	}
 	for _, s := range t.servers {
+		note(&s.suspect)
 		for _, n := range s.nodes {
-			if !n.downUntil.IsZero() && (due == 0 || n.downUntil.UnixNano() < due) {
-				due = n.downUntil.UnixNano()
-			}
+			note(&n.down)
 		}
 	}
 	t.due.Store(due)
+	if changed {
+		t.gen.Add(1)
+	}
 }
 
 // Gossip records what gossip says of a server. Hearing that a server runs clears
@@ -149,10 +189,10 @@ func (t *Tracker) Gossip(server chunk.ServerID, state State) {
 	s := t.server(server)
 	if state == StateRun {
 		clear(s.nodes)
-		t.setDue()
+		s.suspect, s.failed = mark{}, ""
 	}
 	s.state = state
-	t.gen.Add(1)
+	t.setDue(true)
 }
 
 // server returns the record of a server, made if absent. mu is held.
@@ -190,44 +230,43 @@ func (t *Tracker) failed(server chunk.ServerID, node chunk.NodeID) {
 		n = &nodeLife{}
 		s.nodes[node] = n
 	}
-	now := t.clock.Now()
-	n.failures++
-	another := false // another node of the server has failed since it last answered
-	for id, other := range s.nodes {
-		another = another || id != node && other.failures > 0
+	now, answers := t.clock.Now(), s.answers.Load()
+	changed := false
+	if s.failed != "" && s.failed != node && s.failedAfter == answers {
+		changed = s.suspect.raise(now)
 	}
-	if n.failures < failuresMax && !another || !n.downUntil.IsZero() || now.Before(n.notBefore) {
-		return
+	s.failed, s.failedAfter = node, answers
+	if n.failures++; n.failures >= failuresMax {
+		changed = n.down.raise(now) || changed
 	}
-	for _, l := range s.nodes {
-		if l.failures > 0 && l.downUntil.IsZero() && !now.Before(l.notBefore) {
-			l.downUntil = now.Add(EvidenceHold)
-		}
+	if changed {
+		t.setDue(true)
 	}
-	t.gen.Add(1)
-	t.setDue()
 }
 
 func (t *Tracker) answered(server chunk.ServerID, node chunk.NodeID) {
 	t.mu.RLock()
 	s, ok := t.servers[server]
-	clean := !ok || s.state != StateOffline && (s.nodes[node] == nil || s.nodes[node].failures == 0)
+	clean := true
+	if ok {
+		s.answers.Add(1)
+		n := s.nodes[node]
+		clean = s.state != StateOffline && !s.suspect.set() && (n == nil || n.failures == 0)
+	}
 	t.mu.RUnlock()
 	if clean {
 		return // the usual case takes no write lock
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := t.clock.Now()
+	changed := s.suspect.lower(now)
 	if s.state == StateOffline { // gossip is late
-		s.state = StateRun
-		t.gen.Add(1)
+		s.state, changed = StateRun, true
 	}
 	if n := s.nodes[node]; n != nil {
-		if !n.downUntil.IsZero() {
-			n.notBefore = t.clock.Now().Add(EvidenceHold)
-			t.gen.Add(1)
-		}
-		n.failures, n.downUntil = 0, time.Time{}
+		changed = n.down.lower(now) || changed
+		n.failures = 0
 	}
-	t.setDue()
+	t.setDue(changed)
 }

@@ -47,6 +47,17 @@ func TestTracker(t *testing.T) {
 			{"one failure is enough now", report(n1, errs.Unavailable), false, false},
 			{"gossip hears it", gossip(StateRun), true, true},
 		},
+		"two bad disks are not a dead server": {
+			{"first", report(n1, errs.Unavailable), true, true},
+			{"another node answers", report("s1n3", nil), true, true},
+			{"second", report("s1n4", errs.Unavailable), true, true},
+			{"another node answers", report("s1n3", nil), true, true},
+			{"first again", report(n1, errs.Unavailable), false, true},
+			{"both at once", report("s1n4", errs.Unavailable), false, false},
+			{"any answer clears the server", report("s1n3", nil), false, true},
+			{"both at once again: not so soon", report(n1, errs.Unavailable), false, true},
+			{"second", report("s1n4", errs.Unavailable), false, true},
+		},
 		"an answer outruns gossip": {
 			{"offline", gossip(StateOffline), false, false},
 			{"an answer", report(n1, nil), true, true},

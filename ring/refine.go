@@ -1,7 +1,12 @@
 package ring
 
-// refinePasses bounds the sweeps of refine over all arcs.
-const refinePasses = 4
+import "math"
+
+const (
+	refinePasses  = 4       // sweeps over all arcs, at most
+	refineFullMax = 1 << 15 // arcs up to which every pair of entries is looked at
+	refineError   = 1.5     // arcs: a column's error that is worth a sweep
+)
 
 // refine evens the columns out. The last pick of a round is forced, so the dealer
 // leaves the columns that hold it to chance; here two entries of a list change
@@ -12,15 +17,31 @@ const refinePasses = 4
 func refine(t *tree, lists []uint16) {
 	arcs := len(lists) / t.picks
 	err := columnErrors(t, lists)
-	for range refinePasses {
+	for pass := range refinePasses {
+		// The first sweep, and every sweep of a large map, starts only from entries
+		// that their column has too many of: that is quick and mostly enough.
+		surplus := 1.0
+		if pass > 0 && arcs <= refineFullMax {
+			surplus = 0
+		}
 		improved := 0
 		for arc := range arcs {
-			improved += refineList(t, lists[arc*t.picks:][:t.picks], err)
+			improved += refineList(t, lists[arc*t.picks:][:t.picks], err, surplus)
 		}
-		if improved*1000 < arcs {
+		if worst(err) < refineError || pass > 0 && improved*1000 < arcs {
 			return
 		}
 	}
+}
+
+// worst returns the greatest error of any node in any column.
+func worst(err [][]float64) (w float64) {
+	for _, col := range err {
+		for _, e := range col {
+			w = max(w, math.Abs(e))
+		}
+	}
+	return w
 }
 
 // columnErrors returns [column][leaf]: arcs had less arcs wanted.
@@ -41,13 +62,14 @@ func columnErrors(t *tree, lists []uint16) [][]float64 {
 }
 
 // refineList makes the exchanges within one list that lower the sum of squared
-// errors (a gain over 2 does) and returns how many.
-func refineList(t *tree, list []uint16, err [][]float64) (improved int) {
+// errors (a gain over 2 does), starting from entries of which their column has at
+// least surplus too many, and returns how many.
+func refineList(t *tree, list []uint16, err [][]float64, surplus float64) (improved int) {
 	for i := range list {
 		for j := range list {
 			a, b := list[i], list[j]
-			if err[i][a] <= 0 {
-				break // only entries that their column has too many of
+			if e := err[i][a]; e <= 0 || e < surplus {
+				break
 			}
 			gain := err[i][a] - err[i][b] + err[j][b] - err[j][a]
 			if i == j || gain <= 2 || !t.sameRound(list, i, j) {

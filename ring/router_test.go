@@ -29,12 +29,12 @@ func newCluster(t testing.TB, m *Map) *cluster {
 		c.nodes[n.ID] = chunk.NewMemory()
 	}
 	for _, s := range m.Servers() {
-		c.serve(s, Fixed{m}, func(context.Context) error { return nil })
+		c.serve(s, Fixed{m}, func(context.Context, chunk.Epoch) error { return nil })
 	}
 	return c
 }
 
-func (c *cluster) serve(s Server, src Source, refresh func(context.Context) error) {
+func (c *cluster) serve(s Server, src Source, refresh func(context.Context, chunk.Epoch) error) {
 	c.guard[s.Addr] = NewGuard(GuardConfig{Self: s.ID, Source: src, Refresh: refresh, Local: c.local(s.ID), Remote: c.remote})
 }
 
