@@ -42,13 +42,14 @@ func (s *Store) get(ctx context.Context, g *group, r chunk.Range) (*chunk.Chunk,
 	return s.getSurveyed(ctx, g, r)
 }
 
-// getSurveyed asks all homes what there is and reads that. A generation that
-// is overwritten between the two is looked up again, SurveysMax times in all.
+// getSurveyed asks what there is and reads that. If that fails it looks again,
+// now on the hand-off places as well, and once more for each generation that is
+// overwritten between the two, SurveysMax times in all.
 func (s *Store) getSurveyed(ctx context.Context, g *group, r chunk.Range) (*chunk.Chunk, error) {
 	var last *generation
 	var failure error
-	for range SurveysMax {
-		census, err := s.survey(ctx, g)
+	for i := range SurveysMax {
+		census, err := s.survey(ctx, g, i > 0)
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +59,7 @@ func (s *Store) getSurveyed(ctx context.Context, g *group, r chunk.Range) (*chun
 			return nil, keyed(g.key, v.err)
 		case v.deleted != nil:
 			return nil, errs.E("protect: read", errs.NotFound, "%s: deleted at version %v", g.key, v.deleted.Version)
-		case last != nil && last.equal(v.live.generation):
+		case i > 1 && last.equal(v.live.generation):
 			return nil, failure
 		}
 		s.report(g, census, v.live)
@@ -131,7 +132,7 @@ func (s *Store) Stat(ctx context.Context, k chunk.Key) (chunk.Info, error) {
 	}
 	defer s.work.Done()
 	s.count.stats.Add(1)
-	census, err := s.survey(ctx, g)
+	census, err := s.survey(ctx, g, false)
 	if err != nil {
 		return chunk.Info{}, errs.Wrap(op, err)
 	}

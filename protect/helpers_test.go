@@ -105,7 +105,7 @@ func wantKind(t testing.TB, err error, kind errs.Kind, when string, args ...any)
 	}
 }
 
-// getKind reads k and returns the error.
+// getErr reads k and returns the error.
 func getErr(t testing.TB, s chunk.Store, k chunk.Key) error {
 	c, err := s.Get(t.Context(), k, chunk.All)
 	c.Release()

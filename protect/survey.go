@@ -11,8 +11,9 @@ import (
 // hand-off places about those fragments that the homes leave open. Homes that
 // do not answer within HedgeAfter are not waited for alone; any place that does
 // not answer counts as silent as soon as the others' answers decide without it,
-// and after HandoffAfter in any case.
-func (s *Store) survey(ctx context.Context, g *group) (*census, error) {
+// and after HandoffAfter in any case. Unless it is to be thorough, the survey of
+// a key written once ends with the homes if they can give the value.
+func (s *Store) survey(ctx context.Context, g *group, thorough bool) (*census, error) {
 	s.count.surveys.Add(1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -25,7 +26,7 @@ func (s *Store) survey(ctx context.Context, g *group) (*census, error) {
 	if err := q.collect(ctx, c, func() bool { return true }); err != nil {
 		return nil, err
 	}
-	if !g.overwritten && c.decided() {
+	if !g.overwritten && !thorough && c.decided() {
 		return c, nil
 	}
 	for _, frag := range c.unsettled() {

@@ -1,0 +1,69 @@
+// Package protect makes one value survive the loss of disks and servers: it
+// stores it as copies or as Reed-Solomon fragments on the places that a
+// chunk.Topology names, and reads it back from what is left.
+//
+// # Nouns
+//
+// A group is all the copies or fragments of one value; its main key (index 0)
+// names it and says the policy. A home is the place where a fragment belongs:
+// places[i] for fragment i. A hand-off place takes a fragment whose home is
+// down, failed or late. A generation is what one Put wrote: only fragments of
+// one generation are ever combined. A census is what the places answered about
+// a group.
+//
+// # Writing
+//
+// All fragments go to their homes at once. One whose home is not up, fails, or
+// has not answered within HandoffAfter goes to a hand-off place, preferably on a
+// server where nothing failed and that does not hold its share yet. Put returns
+// when all fragments are durable, or when an ackable set is and the rest failed
+// or are late. Ackable is: k+1 fragments or a majority of copies, and never all
+// on one server if the map has several. The Receipt is the truth at that
+// moment: the layer above records what is owed before it acknowledges.
+//
+// The caller's bytes are the caller's again when Put returns, and Put does not
+// copy them: it cancels what is late and waits until every store has let go. A
+// store whose Put does not end with its context holds the caller up.
+//
+// A coded value of s bytes has fragments of ceil(s/k) bytes rounded up to 64,
+// filled up with zeros; Attrs.GroupSize is s in each. Byte b lies in fragment
+// b/len at b%len. The code is klauspost/reedsolomon's default matrix.
+//
+// # What a read may say
+//
+// Keys that are written once (all that Torc makes) are read directly: a sound
+// copy, or the data fragments that the range touches, with spares and
+// reconstruction where one fails or is late. Whenever that does not work out,
+// and always for keys that may be overwritten, a survey asks all homes first,
+// and the hand-off places about fragments that a home lacks. Then:
+//
+//   - The newest generation with at least k fragments wins.
+//   - A tombstone anywhere deletes what is of its version or below.
+//   - NotFound needs proof: the places that did not answer must be too few to
+//     hold an acknowledged value (not ackable); for a key written once, every
+//     home must have answered as well, so that not even a value which has lost
+//     other fragments since is called absent because a node is down.
+//   - What has left a trace (a fragment too few, a corrupt copy) is never
+//     NotFound: it is Corrupt if all places answered, otherwise Unavailable.
+//   - A key that may be overwritten is Unavailable when a newer acknowledged
+//     version could lie on the places that did not answer.
+//
+// # Failure behaviour
+//
+// A Put below the quorum fails with what all places agree on (Full, Overload)
+// or Unavailable when nothing is left of it, otherwise Unknown. Under a key that
+// is written once it removes what it wrote, with tombstones of its own version:
+// a failed Put is repeated with a new version, or under a new key.
+//
+// # Limits
+//
+// Fragments replace older ones in place, so an overwrite of a coded key that
+// dies half-way may leave neither generation readable: connectors that overwrite
+// use copies, or a fresh key for each value. A version acknowledged on hand-off
+// places alone, while all homes hold an older one, is not seen until healed.
+// Two writers who put different bytes under one version are not told apart
+// unless owner or size differ.
+//
+// Read next: placing.go (where fragments go), census.go (what may be said),
+// then put.go and coded.go, which drive them; docs/adr/0005.
+package protect
