@@ -285,7 +285,7 @@ func (d *Disk) room(bytes int64, write []*pending) (*container, error) {
 	if err := d.spaceFor(size, write); err != nil {
 		return nil, err
 	}
-	c, err := createContainer(d.cfg, d.id, d.highest+1, size)
+	c, err := createContainer(d.cfg, d.id, d.highest+1, size, d.seq)
 	if err != nil {
 		if noSpace(err) {
 			d.setState(Full, "no space for a new container", err)

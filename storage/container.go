@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"torc/chunk"
 	"torc/internal/errs"
 	"torc/internal/vfs"
 )
@@ -24,8 +25,10 @@ const (
 // container is one container file. The committer and recovery alone write it;
 // readers hold a reference while they read.
 type container struct {
-	num  uint32
-	size int64 // of the file
+	num     uint32
+	size    int64  // of the file
+	after   uint64 // the last batch before the container's first; what its header says
+	missing bool   // the index knows it but its file cannot be read
 
 	// Guarded by Disk.mu.
 	stat containerStat
@@ -44,8 +47,9 @@ type containerStat struct {
 	quarantined bool   // sealed because a write or sync failed
 	liveBytes   int64  // of records that the index points to
 	livePuts    int64
-	liveData    int64 // bytes of data in live puts
-	tombstones  int64 // live ones
+	liveData    int64         // bytes of data in live puts
+	tombstones  int64         // live ones
+	youngest    chunk.Version // of the tombstones that were ever alive in it
 }
 
 func containerName(num uint32) string { return fmt.Sprintf("%08d%s", num, containerSuffix) }
@@ -60,7 +64,7 @@ func parseContainerName(name string) (uint32, bool) {
 }
 
 // encodeContainerHeader fills the first sector of a container.
-func encodeContainerHeader(id superblock, num uint32, size int64) []byte {
+func encodeContainerHeader(id superblock, num uint32, size int64, after uint64) []byte {
 	b := make([]byte, containerHeaderSize)
 	le := binary.LittleEndian
 	le.PutUint64(b[0:], containerMagic)
@@ -68,6 +72,7 @@ func encodeContainerHeader(id superblock, num uint32, size int64) []byte {
 	copy(b[16:32], id.Disk[:])
 	le.PutUint32(b[32:], num)
 	le.PutUint64(b[40:], uint64(size))
+	le.PutUint64(b[48:], after)
 	le.PutUint32(b[containerHeaderSize-4:], crc32.Checksum(b[:containerHeaderSize-4], castagnoli))
 	return b
 }
@@ -87,8 +92,9 @@ func checkContainerHeader(b []byte, id superblock, num uint32) error {
 	return nil
 }
 
-// createContainer makes container num durable, entry and space included.
-func createContainer(cfg Config, id superblock, num uint32, size int64) (*container, error) {
+// createContainer makes container num durable, entry and space included; batch
+// after is the last one before it.
+func createContainer(cfg Config, id superblock, num uint32, size int64, after uint64) (*container, error) {
 	name := cfg.FS.PathJoin(cfg.Dir, containerName(num))
 	f, err := cfg.FS.OpenFile(name, true)
 	if err != nil {
@@ -96,7 +102,7 @@ func createContainer(cfg Config, id superblock, num uint32, size int64) (*contai
 	}
 	err = f.Preallocate(size)
 	if err == nil {
-		_, err = f.WriteAt(encodeContainerHeader(id, num, size), 0)
+		_, err = f.WriteAt(encodeContainerHeader(id, num, size, after), 0)
 	}
 	if err == nil {
 		err = f.SyncData()
@@ -108,7 +114,7 @@ func createContainer(cfg Config, id superblock, num uint32, size int64) (*contai
 		// Nothing was written to it: without its file it never was.
 		return nil, errors.Join(err, f.Close(), cfg.FS.Remove(name))
 	}
-	return &container{num: num, size: size, file: f, stat: containerStat{end: containerHeaderSize}}, nil
+	return &container{num: num, size: size, after: after, file: f, stat: containerStat{end: containerHeaderSize}}, nil
 }
 
 // openContainer opens an existing container and checks that it is this disk's. With
@@ -131,6 +137,9 @@ func openContainer(cfg Config, id superblock, num uint32) (*container, error) {
 	err = checkContainerHeader(b[:n], id, num)
 	if err != nil && !errors.Is(err, errs.Corrupt) {
 		return nil, errors.Join(err, f.Close())
+	}
+	if err == nil {
+		c.after = binary.LittleEndian.Uint64(b[48:])
 	}
 	return c, err
 }

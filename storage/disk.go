@@ -45,6 +45,8 @@ type Disk struct {
 	arena     []byte
 	unflushed int64 // bytes of records since the last index checkpoint
 
+	sweepFrom *chunk.Key // where the next sweep of the index begins; guarded by indexMu
+
 	mu         sync.RWMutex
 	containers map[uint32]*container
 	state      State

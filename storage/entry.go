@@ -128,7 +128,7 @@ func (s *containerStat) append(b []byte) []byte {
 		flags |= 2
 	}
 	b = append(b, statFormat, flags)
-	for _, v := range [...]uint64{uint64(s.end), s.seq, uint64(s.liveBytes), uint64(s.livePuts), uint64(s.liveData), uint64(s.tombstones)} {
+	for _, v := range [...]uint64{uint64(s.end), s.seq, uint64(s.liveBytes), uint64(s.livePuts), uint64(s.liveData), uint64(s.tombstones), uint64(s.youngest)} {
 		b = binary.AppendUvarint(b, v)
 	}
 	return b
@@ -141,7 +141,7 @@ func decodeStat(b []byte) (containerStat, error) {
 	}
 	s := containerStat{sealed: b[1]&1 != 0, quarantined: b[1]&2 != 0}
 	b = b[2:]
-	var v [6]uint64
+	var v [7]uint64
 	for i := range v {
 		n := 0
 		if v[i], n = binary.Uvarint(b); n <= 0 {
@@ -150,5 +150,6 @@ func decodeStat(b []byte) (containerStat, error) {
 		b = b[n:]
 	}
 	s.end, s.seq, s.liveBytes, s.livePuts, s.liveData, s.tombstones = int64(v[0]), v[1], int64(v[2]), int64(v[3]), int64(v[4]), int64(v[5])
+	s.youngest = chunk.Version(v[6])
 	return s, nil
 }

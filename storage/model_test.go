@@ -3,12 +3,14 @@ package storage
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"torc/chunk"
@@ -22,7 +24,7 @@ import (
 
 const (
 	histories    = 1000
-	historySteps = 60
+	historySteps = 20
 	historyKeys  = 12
 	crashKeepMax = 101 // percent of unsynced blocks a power cut may keep
 )
@@ -41,7 +43,9 @@ type history struct {
 	next   chunk.Version
 	// maybe holds, a key, writes whose outcome nobody knows.
 	maybe map[chunk.Key][]chunk.Write
+	trap  *trap
 	log   []string
+	drops int // tombstones forgotten
 }
 
 func TestModel(t *testing.T) {
@@ -57,25 +61,59 @@ func TestModel(t *testing.T) {
 		n = min(n, 100)
 	}
 	before := buf.InUse()
+	var seen coverage
 	for i := range uint64(n) {
-		runHistory(t, start+i)
+		runHistory(t, start+i, &seen)
 		if t.Failed() {
 			return
 		}
+	}
+	t.Logf("%d histories: %+v", n, seen)
+	if n > 1 && (seen.Torn == 0 || seen.Quarantined == 0 || seen.Freed == 0 || seen.Rebuilt == 0 || seen.Forgotten == 0) {
+		t.Errorf("the histories leave something untested: %+v", seen)
 	}
 	if now := buf.InUse(); now != before {
 		t.Errorf("%d pooled buffers leaked", now-before)
 	}
 }
 
-func runHistory(t *testing.T, seed uint64) {
+// coverage counts what the histories met.
+type coverage struct{ Torn, Quarantined, Freed, Rebuilt, Forgotten, Unknown, Full, StoreErr int }
+
+func (c *coverage) add(h *history) {
+	c.Torn += count[TornBatch](h.ev)
+	c.Quarantined += count[Quarantined](h.ev)
+	c.Freed += count[Freed](h.ev)
+	c.Forgotten += h.drops
+	for _, e := range h.ev.list {
+		switch e := e.(type) {
+		case Recovered:
+			if e.Rebuilt {
+				c.Rebuilt++
+			}
+		case StateChanged:
+			if e.To == Full {
+				c.Full++
+			}
+			if e.To == StoreErr {
+				c.StoreErr++
+			}
+		}
+	}
+	for _, ws := range h.maybe {
+		c.Unknown += len(ws)
+	}
+}
+
+func runHistory(t *testing.T, seed uint64, seen *coverage) {
 	rng := rand.New(rand.NewPCG(seed, 42))
-	h := &history{t: t, rng: rng, mem: vfs.NewMem(), faults: vfs.NewFaults(seed), model: chunk.NewMemory(),
+	h := &history{t: t, rng: rng, mem: vfs.NewMem(), model: chunk.NewMemory(),
 		maybe: map[chunk.Key][]chunk.Write{}, ev: &events{}, next: 1}
 	for i := range historyKeys {
 		h.keys = append(h.keys, chunk.NewKey(chunk.Payload{Object: uint64(i), Service: chunk.ServiceS3}, chunk.Replicas(1)))
 	}
-	h.cfg = testConfig(vfs.Faulty(h.mem, h.faults))
+	h.cfg = testConfig(nil)
+	h.setFaults()
 	h.cfg.ContainerSize = int64(64+rng.IntN(4)*32) << 10
 	h.cfg.Events = h.ev.add
 	h.cfg.TombstoneKeep = 1
@@ -95,6 +133,7 @@ func runHistory(t *testing.T, seed uint64) {
 			h.fail("final Close: %v", err)
 		}
 	}
+	seen.add(h)
 	if t.Failed() {
 		t.Logf("seed %d, steps:", seed)
 		for _, l := range h.log {
@@ -104,7 +143,9 @@ func runHistory(t *testing.T, seed uint64) {
 	}
 }
 
-func (h *history) note(format string, args ...any) { h.log = append(h.log, fmt.Sprintf(format, args...)) }
+func (h *history) note(format string, args ...any) {
+	h.log = append(h.log, fmt.Sprintf(format, args...))
+}
 
 func (h *history) fail(format string, args ...any) {
 	h.t.Helper()
@@ -135,8 +176,11 @@ func (h *history) step() {
 		if err := h.d.Reclaim().Step(context.Background()); err != nil {
 			h.fail("reclaim: %v", err)
 		}
-	case p < 90:
+		h.forgotten()
+	case p < 86:
 		h.crash()
+	case p < 91:
+		h.crashDuring()
 	case p < 94:
 		h.reopen()
 	default:
@@ -168,12 +212,21 @@ func (h *history) random(k chunk.Key) (w chunk.Write, del bool) {
 		return w, true
 	}
 	w.Data = make([]byte, h.size())
-	for i := range w.Data {
-		w.Data[i] = byte(h.rng.Uint32())
-	}
+	fill(w.Data, h.rng.Uint64())
 	w.GroupSize = int64(h.rng.IntN(1 << 20))
 	w.Owner = make([]byte, h.rng.IntN(3)*h.rng.IntN(200))
 	return w, false
+}
+
+// fill makes b look random, cheaply.
+func fill(b []byte, x uint64) {
+	for ; len(b) >= 8; b = b[8:] {
+		x = x*6364136223846793005 + 1442695040888963407
+		binary.LittleEndian.PutUint64(b, x)
+	}
+	for i := range b {
+		b[i] = byte(x >> (8 * i))
+	}
 }
 
 // writes makes n writes of distinct keys at once.
@@ -246,10 +299,6 @@ func (h *history) check(k chunk.Key) {
 	ctx := context.Background()
 	want, werr := h.model.Stat(ctx, k)
 	got, gerr := h.d.Stat(ctx, k)
-	if errors.Is(gerr, errs.NotFound) && werr == nil && want.Deleted {
-		h.dropTombstone(k)
-		werr = gerr
-	}
 	if !sameKind(werr, gerr) || werr == nil && !sameInfo(want, got) {
 		h.fail("Stat %s: %+v %v, model %+v %v", k, got, gerr, want, werr)
 		return
@@ -265,6 +314,20 @@ func (h *history) check(k chunk.Key) {
 		h.fail("Get %s %+v: %v, model %v", k, r, gerr, werr)
 	}
 	gc.Release()
+}
+
+// forgotten takes note of tombstones that reclaim has dropped. A drop is final: a
+// crash must not bring it back.
+func (h *history) forgotten() {
+	for _, k := range h.keys {
+		info, err := h.model.Stat(context.Background(), k)
+		_, derr := h.d.Stat(context.Background(), k)
+		if err == nil && info.Deleted && errors.Is(derr, errs.NotFound) {
+			h.note("%s tombstone v%d forgotten", k.String()[:6], uint64(info.Version))
+			h.drops++
+			h.dropTombstone(k)
+		}
+	}
 }
 
 // dropTombstone forgets in the model what reclaim has forgotten.
@@ -344,16 +407,24 @@ func (h *history) checkAll() {
 	}
 }
 
-// crash cuts the power: unsynced blocks survive by chance; sometimes the index is
-// lost or an old one comes back.
+// crash cuts the power between two steps.
 func (h *history) crash() {
-	keep := h.rng.IntN(crashKeepMax)
-	clone := h.mem.CrashClone(h.rng.Uint64(), keep)
-	h.note("crash, keep %d%%", keep)
+	clone := h.clone()
 	_ = h.d.Close() // the old machine; the clone is what is left
+	h.restart(clone)
+}
+
+// clone is the file system as a power cut leaves it: unsynced blocks survive by chance.
+func (h *history) clone() *vfs.Mem {
+	keep := h.rng.IntN(crashKeepMax)
+	h.note("crash, keep %d%%", keep)
+	return h.mem.CrashClone(h.rng.Uint64(), keep)
+}
+
+// restart goes on with what a power cut left; sometimes the index is lost too.
+func (h *history) restart(clone *vfs.Mem) {
 	h.mem = clone
-	h.faults = vfs.NewFaults(h.rng.Uint64())
-	h.cfg.FS = vfs.Faulty(h.mem, h.faults)
+	h.setFaults()
 	if h.rng.IntN(4) == 0 {
 		h.note("index lost")
 		if err := h.mem.RemoveAll("/d/index"); err != nil {
@@ -362,6 +433,82 @@ func (h *history) crash() {
 	}
 	h.open()
 	h.expectNoCorruption()
+}
+
+func (h *history) setFaults() {
+	h.faults = vfs.NewFaults(h.rng.Uint64())
+	h.trap = &trap{}
+	h.faults.Before = h.trap.before
+	h.cfg.FS = vfs.Faulty(h.mem, h.faults)
+}
+
+// trap springs on the file system operation that makes left 0.
+type trap struct {
+	left   atomic.Int64
+	spring func()
+	sprung atomic.Bool
+}
+
+func (tr *trap) before(vfs.Op, string) {
+	if tr.left.Load() > 0 && tr.left.Add(-1) == 0 {
+		tr.sprung.Store(true) // before the clone is made: who still reads false was done before it
+		tr.spring()
+	}
+}
+
+// crashDuring cuts the power before some file system operation of a few writes, a
+// reclaim pass or a recovery.
+func (h *history) crashDuring() {
+	var clone *vfs.Mem
+	ready := make(chan struct{})
+	h.trap.spring = func() { clone = h.clone(); close(ready) }
+	what := h.rng.IntN(4)
+	h.note("crash during %d", what)
+	h.trap.left.Store(1 + h.rng.Int64N([]int64{4, 8, 30, 60}[what]))
+	switch what {
+	case 0, 1:
+		h.writesUntilCrash(1 + h.rng.IntN(8))
+	case 2:
+		_ = h.d.Reclaim().Step(context.Background())
+	case 3:
+		_ = h.d.Close()
+		if d, err := Open(h.cfg); err == nil {
+			h.d = d
+		}
+	}
+	if h.trap.left.Swap(0) > 0 {
+		clone = h.clone() // too few operations: it dies right after
+	} else {
+		<-ready
+	}
+	_ = h.d.Close()
+	h.restart(clone)
+	h.forgotten() // reclaim may have got so far
+}
+
+// writesUntilCrash makes up to n writes at once, some of which the crash overtakes:
+// their outcome is unknown.
+func (h *history) writesUntilCrash(n int) {
+	perm := h.rng.Perm(len(h.keys))
+	var wg sync.WaitGroup
+	errList := make([]error, n)
+	ws, dels := make([]chunk.Write, n), make([]bool, n)
+	d, trap := h.d, h.trap
+	for i := range n {
+		ws[i], dels[i] = h.random(h.keys[perm[i]])
+	}
+	for i := range n {
+		wg.Go(func() {
+			errList[i] = write(d, ws[i], dels[i])
+			if trap.sprung.Load() {
+				errList[i] = errs.E("test", errs.Unknown, "the crash came first")
+			}
+		})
+	}
+	wg.Wait()
+	for i := range n {
+		h.settle(ws[i], dels[i], errList[i])
+	}
 }
 
 func (h *history) reopen() {

@@ -35,7 +35,7 @@ func (d *Disk) find(ctx context.Context, op string, k chunk.Key) (entry, error) 
 	if err := d.readable(ctx, op); err != nil {
 		return entry{}, err
 	}
-	e, ok, err := d.ix.get(op, k)
+	e, ok, err := d.lookup(op, k)
 	if err == nil && !ok {
 		err = errs.E(op, errs.NotFound, "no chunk %s", k)
 	}
@@ -66,14 +66,14 @@ func (d *Disk) Get(ctx context.Context, k chunk.Key, r chunk.Range) (*chunk.Chun
 		}
 		c := d.container(e.container)
 		if c == nil {
-			if again, _ := d.find(ctx, op, k); again.container != e.container {
-				continue // moved meanwhile
-			}
+			continue // freed meanwhile: the chunk has moved or gone
+		}
+		if c.missing {
 			return nil, d.damaged(op, k, &e, "its container is missing")
 		}
 		file, ok := c.acquire()
 		if !ok {
-			continue // freed meanwhile: the chunk has moved or gone
+			continue
 		}
 		b, err := d.readData(op, file, k, &e, off, n)
 		c.release()
@@ -177,7 +177,9 @@ func (d *Disk) List(ctx context.Context, after *chunk.Key, limit int) ([]chunk.I
 	}
 	var out []chunk.Info
 	err := d.ix.list(op, after, func(k chunk.Key, e entry) bool {
-		out = append(out, e.info(k))
+		if d.alive(&e) {
+			out = append(out, e.info(k))
+		}
 		return len(out) < limit
 	})
 	if err != nil {

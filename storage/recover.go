@@ -157,8 +157,12 @@ func (d *Disk) openContainers(op string, nums []uint32) error {
 		if err != nil {
 			return errs.Wrap(op, err)
 		}
-		if c == nil {
+		if c == nil && known == nil {
 			continue
+		}
+		if c == nil {
+			known.missing, known.stat.sealed, known.gone = true, true, true
+			c = known
 		}
 		if known != nil {
 			c.stat = known.stat
@@ -168,6 +172,8 @@ func (d *Disk) openContainers(op string, nums []uint32) error {
 	d.highest = max(d.highest, indexed)
 	for num, c := range table {
 		if !slices.Contains(nums, num) {
+			c.missing, c.stat.sealed, c.gone = true, true, true
+			d.containers[num] = c
 			d.reportCorruption(Corruption{Container: num, Len: c.stat.end, What: "the container file is missing"})
 		}
 	}
@@ -272,7 +278,10 @@ func (r *replay) container(op string, c *container) error {
 func (r *replay) acknowledged(op string, b *scannedBatch) error {
 	p := r.prev
 	if p == nil {
-		if have := r.d.seq; have > 0 && b.seq > have+1 {
+		// The first batch that the index lacks: it follows what the index knows of its
+		// container or, in a new container, what its header names.
+		c := r.d.containers[b.container]
+		if have := max(c.stat.seq, c.after); (have > 0 || c.num == 1) && b.seq > have+1 {
 			r.lost(have, b)
 		}
 		return nil
@@ -280,8 +289,16 @@ func (r *replay) acknowledged(op string, b *scannedBatch) error {
 	if b.seq == p.seq {
 		return nil // p failed and was written again as b
 	}
-	if b.seq != p.seq+1 && (b.container == p.container || b.container == p.container+1) {
-		r.lost(p.seq, b)
+	have := p.seq
+	if b.container != p.container {
+		// Between them may have been containers that are freed by now.
+		have = max(have, r.d.containers[b.container].after)
+		if b.container == p.container+1 {
+			have = p.seq
+		}
+	}
+	if b.seq != have+1 {
+		r.lost(have, b)
 	}
 	if !p.whole {
 		r.d.reportCorruption(Corruption{Container: p.container, Offset: p.start, Len: p.end - p.start,

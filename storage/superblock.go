@@ -49,7 +49,7 @@ func decodeSuperblock(data []byte) (superblock, error) {
 	if !ok || !strings.HasPrefix(body, superblockHeader+"\n") {
 		return corrupt("it is not a torc-disk file")
 	}
-	if want, err := strconv.ParseUint(strings.TrimSpace(sum), 16, 32); err != nil || uint32(want) != crc32.Checksum([]byte(body), castagnoli) {
+	if sum != fmt.Sprintf("%08X\n", crc32.Checksum([]byte(body), castagnoli)) {
 		return corrupt("checksum mismatch")
 	}
 	sc := bufio.NewScanner(strings.NewReader(body))

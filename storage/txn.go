@@ -12,8 +12,9 @@ import (
 type txn struct {
 	d       *Disk
 	entries map[chunk.Key]entry
-	dropped map[chunk.Key]bool
+	dropped map[chunk.Key]bool // entries to remove, by a transaction that does nothing else
 	stats   map[uint32]containerStat
+	freed   []uint32 // containers to forget
 }
 
 func (d *Disk) begin() *txn {
@@ -25,10 +26,13 @@ func (t *txn) get(op string, k chunk.Key) (entry, bool, error) {
 	if e, ok := t.entries[k]; ok {
 		return e, true, nil
 	}
-	if t.dropped[k] {
-		return entry{}, false, nil
-	}
-	return t.d.ix.get(op, k)
+	return t.d.lookup(op, k)
+}
+
+// lookup returns the index entry of k.
+func (d *Disk) lookup(op string, k chunk.Key) (entry, bool, error) {
+	e, ok, err := d.ix.get(op, k)
+	return e, ok && d.alive(&e), err
 }
 
 // apply adds a durable record. It is commutative and idempotent.
@@ -54,13 +58,6 @@ func (t *txn) apply(op string, k chunk.Key, e entry) error {
 	return nil
 }
 
-// drop forgets a tombstone.
-func (t *txn) drop(k chunk.Key, e entry) {
-	t.live(k, &e, -1)
-	delete(t.entries, k)
-	t.dropped[k] = true
-}
-
 // stat returns the statistics of container num as the transaction has them.
 func (t *txn) stat(num uint32) (containerStat, bool) {
 	if s, ok := t.stats[num]; ok {
@@ -84,6 +81,7 @@ func (t *txn) live(k chunk.Key, e *entry, n int64) {
 	s.liveBytes += n * e.recordLen(k)
 	if e.deleted {
 		s.tombstones += n
+		s.youngest = max(s.youngest, e.version)
 	} else {
 		s.livePuts += n
 		s.liveData += n * e.size
@@ -105,13 +103,14 @@ func (t *txn) commit(op string) error {
 		_ = b.Set(chunkKey(k), buf, nil) // fails only on a closed batch
 	}
 	for k := range t.dropped {
-		if _, again := t.entries[k]; !again {
-			_ = b.Delete(chunkKey(k), nil)
-		}
+		_ = b.Delete(chunkKey(k), nil)
 	}
 	for num, s := range t.stats {
 		buf = s.append(buf[:0])
 		_ = b.Set(statKey(num), buf, nil)
+	}
+	for _, num := range t.freed {
+		_ = b.Delete(statKey(num), nil)
 	}
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return ix.note(op, err)

@@ -13,6 +13,11 @@ import (
 // Faults decides what goes wrong. Rules are tried in order; the first that fires
 // decides. Safe for concurrent use.
 type Faults struct {
+	// Before, if not nil, is called before every operation, by whatever goroutine
+	// makes it. Set it before the file system is used; a test takes its crash
+	// clone here, between any two operations.
+	Before func(op Op, name string)
+
 	mu    sync.Mutex
 	rules []*Rule
 	rng   *rand.Rand
@@ -54,6 +59,9 @@ func (f *Faults) Fired() int {
 
 // check returns the rule that fires on this call, or nil.
 func (f *Faults) check(op Op, name string, bytes int64) *Rule {
+	if f.Before != nil {
+		f.Before(op, name)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, r := range f.rules {
