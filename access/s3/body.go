@@ -16,8 +16,8 @@ type upload struct {
 	sums    *checksum.Reader
 	size    int64
 	keep    checksum.Algorithm // the checksum stored and echoed
+	keepAll bool               // also the one that the client declared, if another: for parts
 	result  checksum.Result
-	trailer http.Header
 }
 
 // newUpload prepares the request's body. The checksum kept is the one the
@@ -87,6 +87,13 @@ func (u *upload) seal() (object.Seal, error) {
 // checksums are those to store. The MD5 goes in only where asked for by name:
 // it is the ETag already.
 func (u *upload) checksums() []object.Checksum {
+	if u.keepAll {
+		var all []object.Checksum
+		for _, v := range u.result.Values {
+			all = append(all, storedChecksum(v))
+		}
+		return all
+	}
 	v, ok := u.result.Value(u.keep)
 	if !ok {
 		return nil

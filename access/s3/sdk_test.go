@@ -187,11 +187,6 @@ func TestSDKMultipart(t *testing.T) {
 				parts = append(parts, types.CompletedPart{PartNumber: n, ETag: p.ETag, ChecksumCRC32: p.ChecksumCRC32,
 					ChecksumCRC32C: p.ChecksumCRC32C, ChecksumCRC64NVME: p.ChecksumCRC64NVME, ChecksumSHA1: p.ChecksumSHA1, ChecksumSHA256: p.ChecksumSHA256})
 			}
-			if tt.alg == "" { // the SDK's own CRC32 was checked; what is kept is CRC64NVME
-				for i := range parts {
-					parts[i].ChecksumCRC32 = nil
-				}
-			}
 			lp := must[*awss3.ListPartsOutput](t)(cl.ListParts(ctx, &awss3.ListPartsInput{Bucket: aws.String("bkt"), Key: key, UploadId: up.UploadId, MaxParts: aws.Int32(2)}))
 			if len(lp.Parts) != 2 || !*lp.IsTruncated || *lp.NextPartNumberMarker != "2" {
 				t.Errorf("parts %+v", lp)

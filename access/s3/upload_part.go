@@ -21,6 +21,7 @@ func (c *call) uploadPart() error {
 	if err != nil {
 		return err
 	}
+	u.keepAll = true // CompleteMultipartUpload may name either
 	p, err := c.h.cfg.Objects.PutPart(c.ctx, object.PartRequest{
 		Bucket: c.bucket, Key: c.key, Upload: up.ID, Number: n, Body: u.objectBody(),
 	})
