@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"sync"
 	"syscall"
 	"testing"
@@ -75,4 +77,58 @@ func benchCalls(b *testing.B, nc netCase, size, callers int, put bool) {
 	used := (cpuSeconds(b) - cpu) / float64(b.N)
 	b.ReportMetric(used*1e6, "cpu-us/call")
 	b.ReportMetric(used*1e9/float64(size), "cpu-ns/B")
+}
+
+// BenchmarkBareLoopback is the yardstick: the same bytes over one bare TCP
+// connection, an answer of 13 bytes, no framing, no checksum, one at a time.
+func BenchmarkBareLoopback(b *testing.B) {
+	for _, size := range []int{4 << 10, 4 << 20} {
+		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) { benchBare(b, size) })
+	}
+}
+
+func benchBare(b *testing.B, size int) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(b, ln, err)
+	defer ln.Close()
+	ended := make(chan error, 1)
+	go func() {
+		conn, err := ln.Accept()
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer conn.Close()
+		in, answer := make([]byte, size), make([]byte, 13)
+		for {
+			if _, err := io.ReadFull(conn, in); err != nil {
+				ended <- nil
+				return
+			}
+			if _, err := conn.Write(answer); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	must(b, conn, err)
+	out, answer := randomBytes(1, size), make([]byte, 13)
+	b.SetBytes(int64(size))
+	cpu := cpuSeconds(b)
+	for b.Loop() {
+		if _, err := conn.Write(out); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+	used := (cpuSeconds(b) - cpu) / float64(b.N)
+	b.ReportMetric(used*1e6, "cpu-us/call")
+	b.ReportMetric(used*1e9/float64(size), "cpu-ns/B")
+	_ = conn.Close()
+	if err := <-ended; err != nil {
+		b.Error(err)
+	}
 }

@@ -89,6 +89,9 @@ func (c *Client) Send(ctx context.Context, addr string, req Request) error {
 // withLink runs f on a link to addr. A link may break between being chosen and
 // being used; then, nothing having been sent, another is tried once.
 func (c *Client) withLink(ctx context.Context, addr string, cl class, f func(*clientLink) error) error {
+	if err := ctx.Err(); err != nil {
+		return errs.Wrap("transport.Call "+addr, err)
+	}
 	p, err := c.peer(addr)
 	if err != nil {
 		return err

@@ -291,6 +291,21 @@ func TestCloseLetsCallsFinishAndRefusesNewOnes(t *testing.T) {
 	})
 }
 
+func TestEndedContextSendsNothing(t *testing.T) {
+	w := start(t, netCases()[0], Mux{methodEcho: echo}, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.client.Call(ctx, w.addr, Request{Method: methodEcho}); !errs.Is(err, errs.Canceled) {
+		t.Errorf("call: %v, want Canceled", err)
+	}
+	if err := w.client.Send(ctx, w.addr, Request{Method: methodEcho}); !errs.Is(err, errs.Canceled) {
+		t.Errorf("send: %v, want Canceled", err)
+	}
+	if s := w.client.Stats(); s.Dials != 0 {
+		t.Errorf("%d dials", s.Dials)
+	}
+}
+
 func TestClosedClientRefuses(t *testing.T) {
 	g := newGate(t)
 	w := start(t, netCases()[0], Mux{methodBlock: g.serve}, nil)

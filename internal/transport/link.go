@@ -24,8 +24,8 @@ const (
 )
 
 const (
-	readStep    = 256 << 10 // bytes of a large body checksummed while they are in cache
-	headBodyMax = 64 << 10  // bytes up to which head and body share one buffer
+	readStep    = 64 << 10 // bytes of a large body checksummed while they are in cache
+	headBodyMax = 64 << 10 // bytes up to which head and body share one buffer
 )
 
 // link is what both ends of a connection share: framing, the writer, the

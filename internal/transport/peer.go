@@ -48,9 +48,9 @@ func newPeer(c *Client, addr string) *peer {
 func (p *peer) get(ctx context.Context, cl class) (*clientLink, error) {
 	p.mu.Lock()
 	s := p.pick(cl)
-	if s.link != nil {
+	if l := s.link; l != nil {
 		p.mu.Unlock()
-		return s.link, nil
+		return l, nil
 	}
 	if s.dialing == nil {
 		if err := p.startDial(cl, s); err != nil {
