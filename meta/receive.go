@@ -86,11 +86,7 @@ func (s *Store) chunk(h chunkHead, body []byte) error {
 	case h.seq != 0 && h.seq != in.head.seq+1:
 		return errs.E("", errs.Invalid, "chunk %d follows %d", h.seq, in.head.seq)
 	}
-	prev := in.head.sum
-	if h.seq == 0 {
-		prev = 0
-	}
-	if got := chain(prev, body); got != h.sum {
+	if got := chain(in.head.sum, body); got != h.sum {
 		return errs.E("", errs.Corrupt, "chunk %d: checksum %08x, sent %08x", h.seq, got, h.sum)
 	}
 	in.head = h
@@ -113,7 +109,8 @@ func (s *Store) newIncoming(h chunkHead) (*incoming, error) {
 		return nil, errs.E("", errs.NotFound, "no replica of range %d", h.group)
 	}
 	in := &incoming{
-		fs: s.cfg.FS, dir: s.cfg.FS.PathJoin(incomingDir(s.cfg), hex.EncodeToString(h.id[:])),
+		head: chunkHead{id: h.id},
+		fs:   s.cfg.FS, dir: s.cfg.FS.PathJoin(incomingDir(s.cfg), hex.EncodeToString(h.id[:])),
 		opts: sstable.WriterOptions{TableFormat: s.db.TableFormat(), FilterPolicy: bloom.FilterPolicy(bloomBits)},
 		// A replica is refilled as what it already is: one range of everything.
 		spans: rangeSpans(h.group, descriptor{span: Span{From: []byte{PrefixPlain}}}),
