@@ -36,6 +36,18 @@ func (e *entry) beats(old *entry) bool {
 	return e.seq > old.seq
 }
 
+// merge returns what the index holds after record n came to e. It is commutative
+// and associative.
+func (e entry) merge(n entry) entry {
+	winner, loser := e, n
+	if n.beats(&e) {
+		winner, loser = n, e
+	}
+	winner.hides(loser.hideLo, loser.hideHi)
+	winner.hides(loser.container, loser.container)
+	return winner
+}
+
 // hides widens the interval of containers with older records.
 func (e *entry) hides(lo, hi uint32) {
 	if lo == 0 {

@@ -417,6 +417,9 @@ func (h *history) crash() {
 // clone is the file system as a power cut leaves it: unsynced blocks survive by chance.
 func (h *history) clone() *vfs.Mem {
 	keep := h.rng.IntN(crashKeepMax)
+	if h.rng.IntN(2) == 0 {
+		keep = keep/3 + 60 // much arrives, not all: torn batches
+	}
 	h.note("crash, keep %d%%", keep)
 	return h.mem.CrashClone(h.rng.Uint64(), keep)
 }
@@ -444,13 +447,14 @@ func (h *history) setFaults() {
 
 // trap springs on the file system operation that makes left 0.
 type trap struct {
+	only   vfs.Op // count only these; empty: all
 	left   atomic.Int64
 	spring func()
 	sprung atomic.Bool
 }
 
-func (tr *trap) before(vfs.Op, string) {
-	if tr.left.Load() > 0 && tr.left.Add(-1) == 0 {
+func (tr *trap) before(op vfs.Op, _ string) {
+	if tr.left.Load() > 0 && (tr.only == "" || tr.only == op) && tr.left.Add(-1) == 0 {
 		tr.sprung.Store(true) // before the clone is made: who still reads false was done before it
 		tr.spring()
 	}
@@ -464,7 +468,11 @@ func (h *history) crashDuring() {
 	h.trap.spring = func() { clone = h.clone(); close(ready) }
 	what := h.rng.IntN(4)
 	h.note("crash during %d", what)
-	h.trap.left.Store(1 + h.rng.Int64N([]int64{4, 8, 30, 60}[what]))
+	h.trap.only = ""
+	if what == 0 {
+		h.trap.only = vfs.OpSync // written, not synced
+	}
+	h.trap.left.Store(1 + h.rng.Int64N([]int64{2, 8, 30, 60}[what]))
 	switch what {
 	case 0, 1:
 		h.writesUntilCrash(1 + h.rng.IntN(8))

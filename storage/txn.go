@@ -45,14 +45,12 @@ func (t *txn) apply(op string, k chunk.Key, e entry) error {
 		t.live(k, &e, 1)
 	case old.container == e.container && old.pos == e.pos:
 		return nil
-	case e.beats(&old):
-		e.hides(old.hideLo, old.hideHi)
-		e.hides(old.container, old.container)
-		t.live(k, &old, -1)
-		t.live(k, &e, 1)
 	default:
-		old.hides(e.container, e.container)
-		e = old
+		if e.beats(&old) {
+			t.live(k, &old, -1)
+			t.live(k, &e, 1)
+		}
+		e = old.merge(e)
 	}
 	t.entries[k] = e
 	return nil
