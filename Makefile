@@ -17,6 +17,7 @@ build: ## build bin/torc, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./cmd/torc
 
 run: build ## start a real three-server ring on this machine in DIR (.dev/ring) and print how to use it
+	-@test/setup.sh
 	@$(BIN) dev up --dir $(DIR)
 
 down: ## stop that ring; its data stays ("bin/torc dev down --wipe" removes it)

@@ -110,7 +110,7 @@ func startRing(ctx context.Context, bin string) (*ring, error) {
 	}
 	r := &ring{bin: bin, dir: filepath.Join(tmp, "ring")}
 	start := time.Now()
-	if err := r.torc(ctx, "up", "--s3-port", "0", "--s3-tls-port", "0", "--portal-port", "0", "--internal-port", "0", "--purge-grace", "1s"); err != nil {
+	if err := r.torc(ctx, "up", "--s3-port", "0", "--s3-tls-port", "0", "--portal-port", "0", "--internal-port", "0", "--grace", "1s"); err != nil {
 		r.stop()
 		return nil, err
 	}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"torc/internal/errs"
+	"torc/node"
+)
+
+// closeWait bounds a graceful end: drain, hand over leadership, close disks.
+const closeWait = 8 * time.Second
+
+func newServerCmd() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run one server with all its roles",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := node.Load(file)
+			if err != nil {
+				return err
+			}
+			log, err := newLog(cfg.Log)
+			if err != nil {
+				return err
+			}
+			srv, err := node.Start(cmd.Context(), cfg, node.Options{Log: log, Version: version})
+			if err != nil {
+				return err
+			}
+			select {
+			case <-cmd.Context().Done():
+			case <-srv.Failed():
+			}
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), closeWait)
+			defer cancel()
+			return srv.Close(ctx)
+		},
+	}
+	cmd.PersistentFlags().StringVar(&file, "config", "/etc/torc/torc.yaml", "configuration file")
+	cmd.AddCommand(newServerInitCmd(&file))
+	return cmd
+}
+
+func newServerInitCmd(file *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "init",
+		Short: "Format the server's empty disks; refuses a disk that holds anything",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := node.Load(*file)
+			if err != nil {
+				return err
+			}
+			if err := node.Format(cfg); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "server %s: %d disks are ready; start it with: torc server --config %s\n", cfg.Server, len(cfg.Disks), *file)
+			return nil
+		},
+	}
+}
+
+func newLog(c node.LogConfig) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		return nil, errs.E("configuration", errs.Invalid, "log.level %q: want debug, info, warn or error", c.Level)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch c.Format {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts)), nil
+	}
+	return nil, errs.E("configuration", errs.Invalid, "log.format %q: want text or json", c.Format)
+}
+
+func newConfigCmd() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Look at and check configuration files"}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "default",
+		Short: "Print the commented default configuration",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			text, err := node.Render(node.Default(), true)
+			fmt.Fprint(cmd.OutOrStdout(), text)
+			return err
+		},
+	}, &cobra.Command{
+		Use:   "check FILE",
+		Short: "Say whether a configuration file can work; changes nothing",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, err := node.Load(args[0])
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), args[0], "is fine")
+			}
+			return err
+		},
+	})
+	return cmd
+}

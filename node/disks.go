@@ -1,0 +1,140 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"torc/chunk"
+	"torc/internal/clock"
+	"torc/internal/errs"
+	"torc/internal/vfs"
+	"torc/ring"
+	"torc/storage"
+)
+
+// diskSlot is a configured disk: open, or with the reason why not. A disk that
+// cannot be used leaves its keys to the other servers; the rest of this one serves.
+type diskSlot struct {
+	cfg  Disk
+	disk *storage.Disk // nil when it could not be opened
+	err  error
+}
+
+// storageConfig is what one disk is opened or made with.
+func storageConfig(c Config, d Disk) (storage.Config, error) {
+	id, err := storage.ParseDiskID(d.UUID)
+	if err != nil {
+		return storage.Config{}, err
+	}
+	return storage.Config{
+		FS: vfs.OS(), Dir: d.Path, IndexDir: d.Index,
+		Cluster: storage.ClusterID(c.Cluster), Server: chunk.ServerID(c.Server), Disk: id,
+		ContainerSize: int64(c.Storage.ContainerMiB) << 20,
+	}, nil
+}
+
+// Format writes the superblocks of a server's disks, which must be empty, and
+// makes their directories if they are missing. It is done once, when a server
+// is set up; starting never formats anything.
+func Format(c Config) error {
+	for _, d := range c.Disks {
+		sc, err := storageConfig(c, d)
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(d.Path, 0o700); err != nil {
+			return errs.E("format", errs.KindOf(err), "%w", err)
+		}
+		if _, err := storage.Create(sc); err != nil {
+			return errs.Wrap("format", err)
+		}
+	}
+	return nil
+}
+
+// openDisks opens all disks at once. A disk that cannot be used is left out,
+// with the reason in its slot and in the log.
+func openDisks(c Config, cache *pebble.Cache, clk clock.Clock, log *slog.Logger) []diskSlot {
+	slots := make([]diskSlot, len(c.Disks))
+	var wg sync.WaitGroup
+	for i, d := range c.Disks {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			slots[i] = openDisk(c, d, cache, clk, log)
+		}()
+	}
+	wg.Wait()
+	for _, s := range slots {
+		if s.err != nil {
+			log.Error("disk is left out", "disk", s.cfg.Path, "reason", s.err.Error())
+		}
+	}
+	return slots
+}
+
+func openDisk(c Config, d Disk, cache *pebble.Cache, clk clock.Clock, log *slog.Logger) diskSlot {
+	slot := diskSlot{cfg: d}
+	sc, err := storageConfig(c, d)
+	if err != nil {
+		slot.err = err
+		return slot
+	}
+	sc.Cache, sc.Clock, sc.Log = cache, clk, log.With("disk", d.Path)
+	sc.Events = func(e storage.Event) { log.Log(context.Background(), e.Level(), e.String(), "disk", d.Path) }
+	slot.disk, slot.err = storage.Open(sc)
+	return slot
+}
+
+// nodeStores deals the disks out to the storage nodes in turn and returns each
+// node's store. Which disk belongs to which node depends on the configuration
+// alone, so a missing disk never moves another's keys.
+func nodeStores(c Config, slots []diskSlot) (map[chunk.NodeID]chunk.ListStore, map[chunk.NodeID][]diskSlot, error) {
+	dealt := map[chunk.NodeID][]diskSlot{}
+	for i, s := range slots {
+		id := nodeID(c.Server, i%c.Nodes+1)
+		dealt[id] = append(dealt[id], s)
+	}
+	stores := map[chunk.NodeID]chunk.ListStore{}
+	for id, disks := range dealt {
+		var parts []ring.Disk
+		for _, s := range disks {
+			d := ring.Disk{ID: s.cfg.UUID, Weight: 1}
+			if s.disk != nil {
+				d.Store = s.disk
+			}
+			parts = append(parts, d)
+		}
+		sp, err := ring.NewSpread(parts)
+		if err != nil {
+			return nil, nil, err
+		}
+		stores[id] = sp
+	}
+	return stores, dealt, nil
+}
+
+// closeDisks closes all open disks at once.
+func closeDisks(slots []diskSlot) error {
+	results := make(chan error, len(slots))
+	for _, s := range slots {
+		go func() {
+			if s.disk == nil {
+				results <- nil
+				return
+			}
+			results <- s.disk.Close()
+		}()
+	}
+	var first error
+	for range slots {
+		if err := <-results; err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
