@@ -21,18 +21,27 @@ func fragmentLen(size int64, k int) int64 {
 type layout struct {
 	places    []chunk.Place
 	prot      chunk.Protection
-	quorum    int // fragments that must be durable before an ack
-	servers   int // distinct servers among places
-	perServer int // fragments a server holds at most while others have room
+	quorum    int   // fragments that must be durable before an ack
+	servers   int   // distinct servers among places
+	server    []int // by place: which of them, from 0
+	perServer int   // fragments a server holds at most while others have room
 }
 
 func newLayout(prot chunk.Protection, places []chunk.Place) layout {
 	l := layout{places: places, prot: prot, quorum: writeQuorum(prot)}
-	distinct := map[chunk.ServerID]bool{}
-	for _, p := range places {
-		distinct[p.Server] = true
+	l.server = make([]int, len(places))
+	for i, p := range places {
+		l.server[i] = l.servers
+		for j := range i { // a few places: cheaper than a map
+			if places[j].Server == p.Server {
+				l.server[i] = l.server[j]
+				break
+			}
+		}
+		if l.server[i] == l.servers {
+			l.servers++
+		}
 	}
-	l.servers = len(distinct)
 	if l.servers > 0 {
 		l.perServer = (prot.Width() + l.servers - 1) / l.servers
 	}
@@ -63,7 +72,7 @@ func (l layout) ackable(places []int) bool {
 		return true
 	}
 	for _, p := range places[1:] {
-		if l.places[p].Server != l.places[places[0]].Server {
+		if l.server[p] != l.server[places[0]] {
 			return true
 		}
 	}
@@ -73,9 +82,9 @@ func (l layout) ackable(places []int) bool {
 // survivesServer reports whether a value durable on places can still be read
 // after the loss of any one server.
 func (l layout) survivesServer(places []int) bool {
-	perServer := map[chunk.ServerID]int{}
+	perServer := make([]int, l.servers)
 	for _, p := range places {
-		perServer[l.places[p].Server]++
+		perServer[l.server[p]]++
 	}
 	for _, n := range perServer {
 		if len(places)-n < l.prot.Need() {

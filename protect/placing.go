@@ -14,8 +14,8 @@ type placing struct {
 	layout
 	good  []bool
 	used  []bool
-	load  map[chunk.ServerID]int // fragments sent to a server and not failed
-	fails map[chunk.ServerID]int // attempts there that failed or are late
+	load  []int // by server: fragments sent there and not failed
+	fails []int // by server: attempts there that failed or are late
 	frags []fragState
 }
 
@@ -28,7 +28,7 @@ type fragState struct {
 
 func newPlacing(l layout, good []bool) *placing {
 	p := &placing{layout: l, good: good, used: make([]bool, len(l.places)),
-		load: map[chunk.ServerID]int{}, fails: map[chunk.ServerID]int{}, frags: make([]fragState, l.prot.Width())}
+		load: make([]int, l.servers), fails: make([]int, l.servers), frags: make([]fragState, l.prot.Width())}
 	for i := range p.frags {
 		p.frags[i].durable = -1
 	}
@@ -60,8 +60,8 @@ func (p *placing) finished(a attempt, ok, wasLate bool) []attempt {
 	}
 	switch {
 	case !ok:
-		p.load[p.places[a.place].Server]--
-		p.fails[p.places[a.place].Server]++
+		p.load[p.server[a.place]]--
+		p.fails[p.server[a.place]]++
 	case f.durable < 0 || a.place == a.frag: // home is better than a hand-off
 		f.durable = a.place
 	}
@@ -71,7 +71,7 @@ func (p *placing) finished(a attempt, ok, wasLate bool) []attempt {
 // passed notes that an attempt is late and returns what to start beside it.
 func (p *placing) passed(a attempt) []attempt {
 	p.frags[a.frag].late++
-	p.fails[p.places[a.place].Server]++
+	p.fails[p.server[a.place]]++
 	return p.wantMore(a.frag)
 }
 
@@ -111,7 +111,7 @@ func (p *placing) next(out []attempt, frag int, bad bool) []attempt {
 		if p.used[i] || !p.good[i] && !bad {
 			return
 		}
-		server := p.places[i].Server
+		server := p.server[i]
 		r := rank{p.fails[server], max(0, p.load[server]+1-p.perServer)}
 		if best < 0 || r.fails < bestRank.fails || r.fails == bestRank.fails && r.over < bestRank.over {
 			best, bestRank = i, r
@@ -131,7 +131,7 @@ func (p *placing) next(out []attempt, frag int, bad bool) []attempt {
 
 func (p *placing) take(frag, place int) attempt {
 	p.used[place] = true
-	p.load[p.places[place].Server]++
+	p.load[p.server[place]]++
 	p.frags[frag].running++
 	p.frags[frag].tries++
 	return attempt{frag, place}

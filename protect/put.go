@@ -37,7 +37,7 @@ func (s *Store) Put(ctx context.Context, w chunk.Write) (chunk.Receipt, error) {
 		return chunk.Receipt{}, err
 	}
 	defer b.Release()
-	p := &put{s: s, g: g, w: w, frags: frags, plan: newPlacing(g.layout, g.good), results: make(chan attemptResult, len(g.places))}
+	p := &put{s: s, g: g, w: w, frags: frags, plan: newPlacing(g.layout, g.good), results: make(chan attemptResult, len(g.places)), unalarm: func() {}}
 	return p.run(ctx)
 }
 
@@ -51,6 +51,9 @@ type put struct {
 	results chan attemptResult // room for every attempt there can be
 
 	running []runningAttempt // in order of their start, hence of their lateness
+	alarm   <-chan time.Time // fires when the oldest timely attempt becomes late
+	alarmAt time.Time
+	unalarm func()
 	errs    []error
 	unsure  []attempt // may have taken effect without an ack
 	stale   error
@@ -86,6 +89,7 @@ func (p *put) run(ctx context.Context) (chunk.Receipt, error) {
 	// What is still under way reads the caller's memory: it is told to stop and
 	// waited for. An ack that crosses the cancellation counts.
 	cancel()
+	p.unalarm()
 	for len(p.running) > 0 {
 		p.ended(<-p.results)
 	}
@@ -96,19 +100,16 @@ func (p *put) run(ctx context.Context) (chunk.Receipt, error) {
 // it reports true).
 func (p *put) wait(ctx, attempts context.Context, timeout <-chan time.Time) (ended bool) {
 	for p.plan.waiting() && p.stale == nil {
-		late, stop := p.nextLate()
+		p.setAlarm()
 		select {
 		case r := <-p.results:
 			p.start(attempts, p.ended(r))
-		case <-late:
+		case <-p.alarm:
+			p.alarm = nil
 			p.start(attempts, p.passed())
 		case <-timeout:
-			ended = true
+			return true
 		case <-ctx.Done():
-			ended = true
-		}
-		stop()
-		if ended {
 			return true
 		}
 	}
@@ -150,14 +151,21 @@ func (p *put) ended(r attemptResult) []attempt {
 	return p.plan.finished(r.attempt, r.err == nil, wasLate)
 }
 
-// nextLate fires when the oldest attempt that is not late becomes so.
-func (p *put) nextLate() (<-chan time.Time, func()) {
+// setAlarm makes alarm fire when the oldest attempt that is not late becomes so.
+func (p *put) setAlarm() {
 	for _, r := range p.running {
-		if !r.late {
-			return p.s.cfg.Clock.After(r.lateAt.Sub(p.s.cfg.Clock.Now()))
+		if r.late {
+			continue
 		}
+		if p.alarm == nil || !p.alarmAt.Equal(r.lateAt) {
+			p.unalarm()
+			p.alarmAt = r.lateAt
+			p.alarm, p.unalarm = p.s.cfg.Clock.After(r.lateAt.Sub(p.s.cfg.Clock.Now()))
+		}
+		return
 	}
-	return nil, func() {}
+	p.unalarm()
+	p.alarm, p.unalarm = nil, func() {}
 }
 
 // passed marks what is late and returns what to start beside it.

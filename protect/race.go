@@ -3,6 +3,7 @@ package protect
 import (
 	"context"
 	"slices"
+	"time"
 
 	"torc/chunk"
 	"torc/internal/errs"
@@ -45,18 +46,25 @@ func (s *Store) race(ctx context.Context, g *group, srcs []source, r chunk.Range
 	rd := s.newReads(g)
 	defer close(rd.gone)
 	running, next := 0, 0
+	var late <-chan time.Time // fires when the last one started is late
+	stop := func() {}
+	defer func() { stop() }()
+	start := func() {
+		stop()
+		rd.start(ctx, srcs[next], r)
+		running, next = running+1, next+1
+		late, stop = nil, func() {}
+		if next < len(srcs) {
+			late, stop = s.cfg.Clock.After(s.cfg.HedgeAfter)
+		}
+	}
 	var failure error
 	for {
 		if running == 0 {
 			if next == len(srcs) {
 				return nil, orNoSource(failure)
 			}
-			rd.start(ctx, srcs[next], r)
-			running, next = 1, next+1
-		}
-		late, stop := s.cfg.Clock.After(s.cfg.HedgeAfter)
-		if next == len(srcs) {
-			late = nil
+			start()
 		}
 		select {
 		case f := <-rd.results:
@@ -64,7 +72,6 @@ func (s *Store) race(ctx context.Context, g *group, srcs []source, r chunk.Range
 			err := f.err
 			if err == nil {
 				if want == nil || want.equal(generationOf(f.c.Info)) {
-					stop()
 					return f.c, nil
 				}
 				err = errs.E("protect: read", errs.NotFound, "version %v, want %v", f.c.Version, want.version)
@@ -73,18 +80,14 @@ func (s *Store) race(ctx context.Context, g *group, srcs []source, r chunk.Range
 			s.failed(g, f.source, err)
 			failure = worse(failure, err)
 			if want == nil && (errs.Is(err, errs.NotFound) || errs.Is(err, errs.OutOfRange)) {
-				stop()
 				return nil, err
 			}
 		case <-late:
 			s.count.hedges.Add(1)
-			rd.start(ctx, srcs[next], r)
-			running, next = running+1, next+1
+			start()
 		case <-ctx.Done():
-			stop()
 			return nil, errs.Wrap("protect: read", ctx.Err())
 		}
-		stop()
 	}
 }
 
