@@ -41,7 +41,8 @@ type link struct {
 	active atomic.Bool // bytes have moved since the last look
 
 	// Owned by keepalive.
-	lastActive, owedSince time.Time
+	owedSince time.Time
+	silent    int // looks in a row that found nothing
 
 	endOnce sync.Once
 	ended   chan struct{} // closed when the link breaks or is closed
@@ -213,15 +214,20 @@ func (r *frameReader) fill(sum uint32, p []byte) (uint32, error) {
 	return sum, nil
 }
 
+// silentLooks is how many looks in a row must find silence before a link is
+// given up. Counting them as well as the time spares links when this process
+// itself was suspended.
+const silentLooks = int(KeepaliveTimeout / KeepaliveInterval)
+
 // overdue is the keepalive rule: it reports whether the peer has been silent
 // for KeepaliveTimeout while it owed us something. Called from one goroutine.
 func (l *link) overdue(now time.Time, owed bool) bool {
 	if l.active.Swap(false) || !owed {
-		l.lastActive, l.owedSince = now, time.Time{}
+		l.owedSince, l.silent = time.Time{}, 0
 		return false
 	}
-	if l.owedSince.IsZero() {
+	if l.silent++; l.silent == 1 {
 		l.owedSince = now
 	}
-	return now.Sub(l.owedSince) >= KeepaliveTimeout
+	return l.silent > silentLooks && now.Sub(l.owedSince) >= KeepaliveTimeout
 }
