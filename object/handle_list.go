@@ -2,6 +2,7 @@ package object
 
 import (
 	"bytes"
+	"strings"
 
 	"torc/internal/errs"
 	"torc/meta"
@@ -107,10 +108,26 @@ func evalList(txn meta.Txn, q *listQuery, r *listReply) (err error) {
 		span.From = meta.PrefixEnd(objectKey(q.Bucket.ID, string(group)))
 	}
 	r.Raw = out.out
-	if end := txn.Range().To; !r.More && end != nil && bytes.Compare(end, span.To) < 0 && len(end) > bucketPrefixLen {
-		r.Resume = string(end[bucketPrefixLen:])
+	if !r.More {
+		r.Resume = resume(txn.Range().To, span.From, span.To)
 	}
 	return nil
+}
+
+// resume returns the object key at which the next range's part of a listing
+// begins: the end of this range, or next when a common prefix that was listed
+// reaches beyond it. "" when the listing ends at stop or before.
+func resume(end, next, stop []byte) string {
+	if end == nil {
+		return ""
+	}
+	if bytes.Compare(next, end) > 0 {
+		end = next
+	}
+	if bytes.Compare(end, stop) >= 0 || len(end) <= bucketPrefixLen {
+		return ""
+	}
+	return string(end[bucketPrefixLen:])
 }
 
 // listRun lists from span.From to the page's end or to the end of the first
@@ -188,21 +205,18 @@ func (r *uploadsReply) code(c *coder) {
 	text(c, &r.Resume)
 }
 
-// uploadsStart is pageStart in the uploads' table.
-func uploadsStart(q *uploadsQuery) []byte {
-	first := func(plain []byte) []byte { return meta.LocalSpan(localUpload, plain, nil).From }
-	if q.From != "" {
-		return first(objectKey(q.Bucket.ID, q.From))
+// uploadsStart returns where a page of uploads begins: as the first plain key
+// that can be on it, and as a key of the uploads' table.
+func uploadsStart(q *uploadsQuery) (plain, local []byte) {
+	if plain = objectKey(q.Bucket.ID, q.From); q.From == "" {
+		plain = pageStart(q.Bucket.ID, q.Prefix, q.Delimiter, q.AfterKey)
+		within := strings.HasPrefix(q.AfterKey, q.Prefix) && rollup([]byte(q.AfterKey), len(q.Prefix), []byte(q.Delimiter)) == nil
+		if within && q.AfterUpload != "" { // further uploads of the same key
+			plain = objectKey(q.Bucket.ID, q.AfterKey)
+			return plain, append(uploadKey(plain, q.AfterUpload), 0)
+		}
 	}
-	start := first(pageStart(q.Bucket.ID, q.Prefix, q.Delimiter, q.AfterKey))
-	if q.AfterUpload == "" || rollup([]byte(q.AfterKey), len(q.Prefix), []byte(q.Delimiter)) != nil {
-		return start
-	}
-	after := append(uploadKey(objectKey(q.Bucket.ID, q.AfterKey), q.AfterUpload), 0)
-	if low := first(objectKey(q.Bucket.ID, q.Prefix)); bytes.Compare(after, low) < 0 {
-		return low
-	}
-	return after
+	return plain, meta.LocalSpan(localUpload, plain, nil).From
 }
 
 func evalUploadList(txn meta.Txn, q *uploadsQuery, r *uploadsReply) error {
@@ -217,7 +231,8 @@ func evalUploadList(txn meta.Txn, q *uploadsQuery, r *uploadsReply) error {
 	}
 	end := meta.PrefixEnd(objectKey(q.Bucket.ID, q.Prefix))
 	span := meta.LocalSpan(localUpload, nil, end)
-	span.From = uploadsStart(q)
+	next, from := uploadsStart(q) // where the listing goes on, in both key spaces
+	span.From = from
 	for bytes.Compare(span.From, span.To) < 0 {
 		group, err := uploadRun(txn, span, q, r)
 		if err != nil {
@@ -226,10 +241,11 @@ func evalUploadList(txn meta.Txn, q *uploadsQuery, r *uploadsReply) error {
 		if group == "" {
 			break
 		}
-		span.From = meta.LocalSpan(localUpload, meta.PrefixEnd(objectKey(q.Bucket.ID, group)), nil).From
+		next = meta.PrefixEnd(objectKey(q.Bucket.ID, group))
+		span.From = meta.LocalSpan(localUpload, next, nil).From
 	}
-	if to := txn.Range().To; !r.More && to != nil && bytes.Compare(to, end) < 0 && len(to) > bucketPrefixLen {
-		r.Resume = string(to[bucketPrefixLen:])
+	if !r.More {
+		r.Resume = resume(txn.Range().To, next, end)
 	}
 	return nil
 }

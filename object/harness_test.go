@@ -41,6 +41,7 @@ func (d flatDB) Query(ctx context.Context, c meta.Command) ([]byte, error) {
 type rig struct {
 	t      testing.TB
 	clock  *clock.Manual
+	ranges *ranged
 	db     meta.DB
 	chunks *chunk.Memory
 	svc    *Service
@@ -50,7 +51,8 @@ type rig struct {
 func newRig(t testing.TB, mods ...func(*Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: clock.NewManual(time.UnixMilli(1_790_000_000_000)), chunks: chunk.NewMemory()}
-	r.db = flatDB{meta.NewMemory(r.clock, Handlers()...)}
+	r.ranges = newRanged(r.clock)
+	r.db = flatDB{r.ranges}
 	r.cfg = Config{
 		DB: r.db, Chunks: r.chunks, Clock: r.clock, Log: slog.New(slog.DiscardHandler), Name: "s1",
 		Policy:     Policy{Small: chunk.Replicas(3), Large: chunk.EC(4, 2), SmallSize: 100},

@@ -17,7 +17,7 @@ func (s *Service) List(ctx context.Context, r ListRequest) (ListPage, error) {
 	}
 	var page ListPage
 	q := listQuery{Prefix: r.Prefix, Delimiter: r.Delimiter, After: r.After, Limit: r.Limit}
-	for {
+	for full := false; ; {
 		var reply listReply
 		err := s.withBucket(ctx, r.Bucket, func(ref bucketRef) error {
 			q.Bucket = ref
@@ -31,16 +31,19 @@ func (s *Service) List(ctx context.Context, r ListRequest) (ListPage, error) {
 			return ListPage{}, errs.Wrap(op, err)
 		}
 		page.Bucket = reply.Bucket
+		if full { // the page was full at the end of a range: is there anything beyond?
+			reply.More = reply.Count > 0
+			reply.Count = 0
+		}
 		if err := page.add(&reply); err != nil {
 			return ListPage{}, errs.Wrap(op, err)
 		}
 		page.Truncated = reply.More
-		if q.Limit -= reply.Count; reply.More || reply.Resume == "" {
+		if reply.More || reply.Resume == "" || r.Limit == 0 {
 			break
 		}
-		if q.Limit <= 0 { // full, and the next range may hold more: a page too many is allowed, one too few is not
-			page.Truncated = true
-			break
+		if q.Limit -= reply.Count; q.Limit <= 0 {
+			full, q.Limit = true, 1
 		}
 		q.From = reply.Resume
 	}
@@ -102,7 +105,7 @@ func (s *Service) Uploads(ctx context.Context, r UploadsRequest) (UploadsPage, e
 		q.AfterUpload = "" // an upload marker without a key marker says nothing
 	}
 	var page UploadsPage
-	for {
+	for full := false; ; {
 		var reply uploadsReply
 		err := s.withBucket(ctx, r.Bucket, func(ref bucketRef) error {
 			q.Bucket = ref
@@ -110,6 +113,10 @@ func (s *Service) Uploads(ctx context.Context, r UploadsRequest) (UploadsPage, e
 		})
 		if err != nil {
 			return UploadsPage{}, errs.Wrap(op, err)
+		}
+		if full {
+			reply.More = len(reply.Entries) > 0
+			reply.Entries = nil
 		}
 		for _, e := range reply.Entries {
 			page.NextKey, page.NextUpload = e.Key, e.Upload
@@ -120,12 +127,11 @@ func (s *Service) Uploads(ctx context.Context, r UploadsRequest) (UploadsPage, e
 			page.Uploads = append(page.Uploads, e.Record.upload(e.Key, e.Upload))
 		}
 		page.Truncated = reply.More
-		if q.Limit -= len(reply.Entries); reply.More || reply.Resume == "" {
+		if reply.More || reply.Resume == "" || r.Limit == 0 {
 			break
 		}
-		if q.Limit <= 0 {
-			page.Truncated = true
-			break
+		if q.Limit -= len(reply.Entries); q.Limit <= 0 {
+			full, q.Limit = true, 1
 		}
 		q.From = reply.Resume
 	}
