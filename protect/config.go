@@ -39,7 +39,8 @@ type Config struct {
 
 	// Overwritten tells keys that may be written again from those that are
 	// written once. Reads of the former first learn the newest version from all
-	// homes. Nil: keys of user services (Service >= chunk.ServiceUser).
+	// homes. Nil: all but those of chunk.ServiceS3, since native clients choose
+	// their keys freely.
 	Overwritten func(k chunk.Key) bool
 
 	// Events is told what operators and heal want to know. It is called by the
@@ -63,7 +64,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	if c.Overwritten == nil {
-		c.Overwritten = func(k chunk.Key) bool { return k.Payload().Service >= chunk.ServiceUser }
+		c.Overwritten = func(k chunk.Key) bool { return k.Payload().Service != chunk.ServiceS3 }
 	}
 	if c.Events == nil {
 		c.Events = func(Event) {}

@@ -31,7 +31,7 @@
 //
 // # What a read may say
 //
-// Keys that are written once (all that Torc makes) are read directly: a sound
+// Keys that are written once (Config.Overwritten tells them) are read directly: a sound
 // copy, or the data fragments that the range touches, with spares and
 // reconstruction where one fails or is late. Whenever that does not work out,
 // and always for keys that may be overwritten, a survey asks all homes first,

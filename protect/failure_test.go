@@ -257,3 +257,17 @@ func TestClosed(t *testing.T) {
 	wantKind(t, err, errs.Closed, "Put after Close")
 	wantKind(t, getErr(t, s, onceKey(1, chunk.Replicas(3))), errs.Closed, "Get after Close")
 }
+
+// Native clients choose their keys freely: only what the S3 connector makes is
+// taken to be written once, so one silent home of an absent key means something
+// else for the two.
+func TestDefaultOfOverwritten(t *testing.T) {
+	for service, want := range map[uint8]errs.Kind{
+		chunk.ServiceS3: errs.Unavailable, 0: errs.NotFound, 0x51: errs.NotFound, chunk.ServiceUser: errs.NotFound,
+	} {
+		c := newCluster(t, 3, 2)
+		c.nodes[0].SetDown(true)
+		k := chunk.NewKey(chunk.Payload{Object: 1, Service: service}, chunk.Replicas(3))
+		wantKind(t, getErr(t, c.store(protect.Config{}), k), want, "service %#x", service)
+	}
+}
