@@ -92,6 +92,10 @@ func refused(err error) answer {
 
 // query evaluates a read-only command on a state confirmed by a quorum.
 func (s *Store) query(ctx context.Context, h commandHead, body []byte) answer {
+	if !s.querying.TryRLock() {
+		return answer{route: routeNotLeader} // closing
+	}
+	defer s.querying.RUnlock()
 	handler, ok := s.handlers[h.kind]
 	if !ok || !handler.ReadOnly {
 		return answer{err: errs.E("meta.Query", errs.Unsupported, "no handler for %s", h.kind)}

@@ -28,7 +28,8 @@ type Store struct {
 	handlers map[Kind]Handler
 	workers  chan struct{} // a slot for each query being evaluated
 
-	recv receiver
+	recv     receiver
+	querying sync.RWMutex // read-held by queries, so that Close waits for them
 
 	ctx     context.Context // the life of the store's goroutines; ended by cancel
 	cancel  context.CancelFunc
@@ -200,6 +201,7 @@ func (s *Store) Close(ctx context.Context) error {
 		s.handOver(ctx)
 		s.cancel()
 		s.done.Wait()
+		s.querying.Lock() // never released: the Pebble is gone
 		s.recv.mu.Lock()
 		s.dropIncoming()
 		s.recv.mu.Unlock()
