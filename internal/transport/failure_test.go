@@ -132,6 +132,31 @@ func TestCancelReachesTheHandler(t *testing.T) {
 	})
 }
 
+func TestReplyThatNobodyWaitsForIsNotCarried(t *testing.T) {
+	g := newGate(t)
+	big := func(ctx context.Context, p Peer, req Request) (*Reply, error) {
+		r, _ := g.serve(ctx, p, req)
+		r.Release()
+		return NewReply(nil, make([]byte, 4<<20), nil), nil
+	}
+	w := start(t, netCases()[0], Mux{methodBlock: big, methodEcho: echo}, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := w.goCall(ctx, Request{Method: methodBlock, ReplyLen: 4 << 20})
+	<-g.began
+	cancel()
+	if err := <-done; !errs.Is(err, errs.Canceled) {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := w.server.Close(ctx); err != nil { // every answer has been written
+		t.Fatal(err)
+	}
+	if s := w.server.Stats(); s.BytesOut > 1<<20 {
+		t.Errorf("%d bytes sent for a call that was cancelled", s.BytesOut)
+	}
+}
+
 func TestDeadlineReachesTheHandler(t *testing.T) {
 	g := newGate(t)
 	w := start(t, netCases()[0], Mux{methodBlock: g.serve}, nil)

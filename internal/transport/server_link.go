@@ -164,10 +164,13 @@ func (j *job) serve() (reply *Reply, err error) {
 func (j *job) finish(reply *Reply, err error) {
 	l, id, cost := j.l, j.f.id, j.f.cost()
 	j.f.release()
-	j.end(context.Canceled)
 	if err == nil && reply == nil {
 		reply = &Reply{}
 	}
+	if err == nil && len(reply.Body) > CopyLenMax {
+		err = j.Err() // nobody waits any more: do not carry the bytes
+	}
+	j.end(context.Canceled)
 	if err == nil && (len(reply.Head) > HeadLenMax || len(reply.Body) > BodyLenMax) {
 		err = errs.E("transport: server", errs.Other, "reply of %d+%d bytes is above the limit", len(reply.Head), len(reply.Body))
 	}
