@@ -24,7 +24,7 @@ import (
 
 const (
 	histories    = 1000
-	historySteps = 20
+	historySteps = 16
 	historyKeys  = 12
 	crashKeepMax = 101 // percent of unsynced blocks a power cut may keep
 )
