@@ -9,9 +9,11 @@
 // Three implementations:
 //
 //   - OS is the machine's file system (pwritev, fdatasync, fallocate).
+//
 //   - Mem keeps everything in memory. CrashClone returns the file system as a
 //     power cut could leave it: all that was synced, and a random part (by seed) of
 //     the 4 KiB blocks and directory entries that were not.
+//
 //   - Faulty wraps either and injects what its Faults say: errors, torn writes,
 //     syncs that lie. Rules are text, one a line (see ParseRule):
 //
