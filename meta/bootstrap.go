@@ -5,7 +5,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
-	"go.etcd.io/raft/v3/raftpb"
 
 	"torc/internal/errs"
 )
@@ -45,70 +44,86 @@ func openPebble(cfg Config) (*pebble.DB, error) {
 func incomingDir(cfg Config) string { return cfg.FS.PathJoin(cfg.Dir, "incoming") }
 
 // identity is what a store's directory says about its owner.
-type identity struct{ cluster, server string }
+type identity struct {
+	cluster, server string
+	store           requestID // random, of this directory
+}
 
 func (i identity) encode() []byte {
 	enc := encoder{}
 	enc.bytes([]byte(i.cluster))
 	enc.bytes([]byte(i.server))
+	enc.raw(i.store[:])
 	return enc.b
 }
 
-// The log of the first range begins after this entry, which no replica has: a
-// replica without it is empty, not new.
+func decodeIdentity(rec []byte) (identity, error) {
+	body, err := unseal("identity", identityKey(), rec)
+	if err != nil {
+		return identity{}, err
+	}
+	d := decoder{b: body, what: "identity"}
+	i := identity{cluster: string(d.bytes(idLenMax)), server: string(d.bytes(idLenMax))}
+	copy(i.store[:], d.raw(uint64(len(i.store))))
+	return i, d.done()
+}
+
+// The log of the first range begins after this entry, which no replica has.
 const (
 	firstIndex = 1
 	firstTerm  = 1
 )
 
-// bootstrap writes an empty directory's first state, the same on all servers of
-// the configuration, or verifies that the directory is this server's.
-func bootstrap(db *pebble.DB, cfg Config) error {
-	rec, err := get(db, identityKey())
-	if err != nil {
-		return err
-	}
-	want := identity{cfg.ClusterID, cfg.ServerID}
-	if rec != nil {
-		body, err := unseal("identity", identityKey(), rec)
-		if err != nil {
-			return err
-		}
-		d := decoder{b: body, what: "identity"}
-		got := identity{string(d.bytes(idLenMax)), string(d.bytes(idLenMax))}
-		if err := d.done(); err != nil {
-			return err
-		}
-		if got != want {
-			return errs.E("meta: open", errs.Precondition, "the directory belongs to server %s of cluster %s, not to server %s of cluster %s",
-				got.server, got.cluster, want.server, want.cluster)
-		}
-		return nil
-	}
-	servers := make([]string, 0, len(cfg.Peers))
-	for _, p := range cfg.Peers {
+// newDescriptor describes the first range: replicas are numbered in the order
+// of their server ids, so that all servers come to the same without asking.
+func newDescriptor(peers []Peer) descriptor {
+	servers := make([]string, 0, len(peers))
+	for _, p := range peers {
 		servers = append(servers, p.ID)
 	}
 	sort.Strings(servers)
-	state := appliedState{index: firstIndex, term: firstTerm, desc: descriptor{span: Span{From: []byte{PrefixPlain}}}}
+	d := descriptor{span: Span{From: []byte{PrefixPlain}}}
 	for i, id := range servers {
-		state.desc.replicas = append(state.desc.replicas, replica{replicaID(i + 1), id})
+		d.replicas = append(d.replicas, replica{replicaID(i + 1), id})
 	}
+	return d
+}
+
+// bootstrap writes an empty directory's first state, the same on all servers of
+// the configuration but for the store id, or verifies that the directory is
+// this server's. It returns the store id.
+func bootstrap(db *pebble.DB, cfg Config) (requestID, error) {
+	rec, err := get(db, identityKey())
+	if err != nil {
+		return requestID{}, err
+	}
+	if rec != nil {
+		got, err := decodeIdentity(rec)
+		if err == nil && (got.cluster != cfg.ClusterID || got.server != cfg.ServerID) {
+			err = errs.E("meta: open", errs.Precondition, "the directory belongs to server %s of cluster %s, not to server %s of cluster %s",
+				got.server, got.cluster, cfg.ServerID, cfg.ClusterID)
+		}
+		return got.store, err
+	}
+	owner := identity{cfg.ClusterID, cfg.ServerID, newStoreID()}
+	state := appliedState{index: firstIndex, term: firstTerm, desc: newDescriptor(cfg.Peers)}
 	b := db.NewBatch()
 	defer b.Close()
 	if err := putState(b, firstGroup, state); err != nil {
-		return err
+		return requestID{}, err
 	}
-	hard := &raftpb.HardState{Term: &state.term, Commit: &state.index}
+	if err := putMembership(b, membership{state: joinNew}, nil); err != nil {
+		return requestID{}, err
+	}
 	records := []struct{ key, payload []byte }{
-		{raftKey(firstGroup, raftHard), encodeHard(hard)},
+		{raftKey(firstGroup, raftHard), encodeHard(hardState(firstTerm, 0, firstIndex))},
 		{raftKey(firstGroup, raftTrunc), encodeEntryID(entryID{firstIndex, firstTerm})},
-		{identityKey(), want.encode()},
+		{identityKey(), owner.encode()},
 	}
 	for _, r := range records {
 		if err := b.Set(r.key, seal(r.key, r.payload), nil); err != nil {
-			return err
+			return requestID{}, err
 		}
 	}
-	return b.Commit(pebble.Sync)
+	return owner.store, b.Commit(pebble.Sync)
 }

@@ -44,7 +44,7 @@ func (d *driver) pass(w work) error {
 	}
 	for range w.ticks {
 		for _, g := range d.order {
-			g.guard(func() { g.rn.Tick() })
+			g.guard(g.tick)
 		}
 	}
 	for _, f := range w.calls {
@@ -82,6 +82,7 @@ func (d *driver) pass(w work) error {
 	for _, g := range d.order {
 		g.discardIncoming()
 		g.guard(func() {
+			g.checkJoined()
 			if b := g.nextBatch(); b != nil {
 				d.host.evaluate(g, b)
 			}

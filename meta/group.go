@@ -39,6 +39,7 @@ type group struct {
 	out        *outstanding
 	reads      readRounds
 
+	joined   membership
 	incoming *incoming // a received snapshot, within one pass
 	sending  uint64    // index of the snapshot being sent to a follower; 0 if none
 
@@ -75,7 +76,15 @@ func openGroup(db *pebble.DB, id groupID, server string, c clock.Clock, log *slo
 	if g.log, err = openLog(db, id, &g.state); err != nil {
 		return nil, err
 	}
+	if g.joined, err = loadMembership(db); err != nil {
+		return nil, err
+	}
 	g.hlc = clock.NewHLC(c, g.state.clock)
+	return g, g.startRaft()
+}
+
+// startRaft makes the raft node from what is on disk.
+func (g *group) startRaft() (err error) {
 	g.rn, err = raft.NewRawNode(&raft.Config{
 		ID: uint64(g.self), ElectionTick: electionTicks, HeartbeatTick: heartbeatTicks,
 		Storage: g.log, Applied: g.state.index,
@@ -85,10 +94,10 @@ func openGroup(db *pebble.DB, id groupID, server string, c clock.Clock, log *slo
 		DisableProposalForwarding: true, Logger: raftLogger{g.slog},
 	})
 	if err != nil {
-		return nil, errs.Wrap("meta: open range", err)
+		return errs.Wrap("meta: open range", err)
 	}
 	g.term = g.rn.BasicStatus().GetTerm()
-	return g, nil
+	return nil
 }
 
 func (g *group) loadState() error {
@@ -121,11 +130,37 @@ func (g *group) step(m *raftpb.Message) {
 	default:
 		return // proposals and reads are never forwarded
 	}
+	if g.deaf(m) {
+		return
+	}
 	if m.GetTo() != uint64(g.self) || g.state.desc.server(replicaID(m.GetFrom())) == "" {
 		return
 	}
 	if err := g.rn.Step(m); err != nil {
 		g.slog.Debug("meta: raft message refused", "type", m.GetType().String(), "err", err)
+	}
+}
+
+// deaf reports whether the replica, which has not joined, must ignore m.
+func (g *group) deaf(m *raftpb.Message) bool {
+	switch g.joined.state {
+	case joinMember:
+		return false
+	case joinNew:
+		return true
+	}
+	switch m.GetType() {
+	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+		return m.GetTerm() <= g.joined.floor
+	default:
+		return true // above all votes
+	}
+}
+
+// tick moves raft's time; a replica that has not joined must not stand for election.
+func (g *group) tick() {
+	if g.joined.state == joinMember {
+		g.rn.Tick()
 	}
 }
 

@@ -42,8 +42,7 @@ func (g *group) install(host host, rd raft.Ready) error {
 	if !raft.IsEmptyHardState(rd.HardState) {
 		hard = rd.HardState
 	}
-	commit := max(hard.GetCommit(), meta.GetIndex())
-	hard = &raftpb.HardState{Term: hard.Term, Vote: hard.Vote, Commit: &commit}
+	hard = hardState(hard.GetTerm(), hard.GetVote(), max(hard.GetCommit(), meta.GetIndex()))
 	start := entryID{meta.GetIndex(), meta.GetTerm()}
 	if err := in.addRaftState(g.id, hard, start); err != nil {
 		return errs.Wrap("meta: install snapshot", err)

@@ -68,7 +68,7 @@ func openLog(db *pebble.DB, g groupID, applied *appliedState) (*replicaLog, erro
 	}
 	// The commit index is written lazily and may lag what was applied.
 	commit = max(commit, applied.index)
-	l.hard = &raftpb.HardState{Term: &term, Vote: &vote, Commit: &commit}
+	l.hard = hardState(term, vote, commit)
 	return l, nil
 }
 
@@ -215,6 +215,10 @@ func (l *replicaLog) setHard(b *pebble.Batch, hs *raftpb.HardState) error {
 	l.hard = hs
 	key := raftKey(l.group, raftHard)
 	return b.Set(key, seal(key, encodeHard(hs)), nil)
+}
+
+func hardState(term, vote, commit uint64) *raftpb.HardState {
+	return &raftpb.HardState{Term: &term, Vote: &vote, Commit: &commit}
 }
 
 func encodeHard(hs *raftpb.HardState) []byte {

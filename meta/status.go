@@ -19,7 +19,7 @@ type Status struct {
 type RangeStatus struct {
 	Group     uint64
 	Span      Span
-	Role      string // "leader", "follower", "candidate", "pre-candidate", "broken"
+	Role      string // "leader", "follower", "candidate", "pre-candidate", "joining", "recovering", "broken"
 	Serving   bool   // leader that answers requests
 	Leader    string // server id, "" if unknown
 	Term      uint64
@@ -86,6 +86,14 @@ func (g *group) status() RangeStatus {
 		LogBytes: g.log.bytes, Queued: len(g.queue), Err: g.broken,
 	}
 	if g.broken != nil {
+		return r
+	}
+	switch g.joined.state {
+	case joinNew:
+		r.Role = "joining"
+		return r
+	case joinRecovering:
+		r.Role = "recovering"
 		return r
 	}
 	switch g.role {

@@ -28,6 +28,7 @@ type Store struct {
 	handlers map[Kind]Handler
 	workers  chan struct{} // a slot for each query being evaluated
 
+	id       requestID // of this directory
 	recv     receiver
 	querying sync.RWMutex // read-held by queries, so that Close waits for them
 
@@ -82,7 +83,8 @@ func closeAfter(db *pebble.DB, err error) error {
 }
 
 func (s *Store) openGroups() error {
-	if err := bootstrap(s.db, s.cfg); err != nil {
+	var err error
+	if s.id, err = bootstrap(s.db, s.cfg); err != nil {
 		return err
 	}
 	conf := groupConfig{s.cfg.LogBytesMax, s.cfg.DedupeInterval, s.handlers}
@@ -103,10 +105,12 @@ func (s *Store) openGroups() error {
 func (s *Store) start(ctx context.Context) {
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.ctx = ctx
+	s.publish(true)
 	for _, o := range s.outboxes {
 		s.done.Go(func() { o.run(ctx, s.cfg.Caller, s.unreachable) })
 	}
 	s.done.Go(func() { s.drive(ctx) })
+	s.done.Go(func() { s.join(ctx, s.id) })
 }
 
 // drive calls pass whenever there is something to do, until ctx ends.
@@ -257,6 +261,7 @@ func (s *Store) Register(mux transport.Mux) {
 	mux[methodDo] = s.serveDo
 	mux[methodQuery] = s.serveQuery
 	mux[methodSnapshot] = s.serveSnapshot
+	mux[methodHello] = s.serveHello
 }
 
 // now is a reading of g's clock for a query, and whether it may be used.

@@ -14,6 +14,7 @@ const (
 	methodDo       transport.Method = 0x0202 // one command
 	methodQuery    transport.Method = 0x0203 // one query
 	methodSnapshot transport.Method = 0x0204 // a chunk of a snapshot
+	methodHello    transport.Method = 0x0205 // a new store's question to its peers
 )
 
 // frameHead opens a frame of raft messages: whose cluster, which server sent it.
