@@ -51,6 +51,7 @@ func (a *answerWriter) WriteHeader(status int) {
 	if a.status == 0 {
 		a.status = status
 	}
+	a.extend() // the body may have taken longer to come than the deadline set at first
 	a.ResponseWriter.WriteHeader(status)
 }
 
@@ -151,10 +152,13 @@ type idleBody struct {
 	idle     time.Duration
 	deadline bool
 	last     time.Time
+	length   int64 // Content-Length, -1 when not known
+	eof      bool
+	broken   bool
 }
 
 func newIdleBody(w http.ResponseWriter, r *http.Request, idle time.Duration) *idleBody {
-	b := &idleBody{ReadCloser: r.Body, ctl: http.NewResponseController(w), idle: idle}
+	b := &idleBody{ReadCloser: r.Body, ctl: http.NewResponseController(w), idle: idle, length: r.ContentLength}
 	b.deadline = r.ProtoMajor == 1 && r.ContentLength != 0
 	return b
 }
@@ -169,10 +173,15 @@ func (b *idleBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.n += int64(n)
-	if err != nil && b.deadline {
-		// net/http watches the connection from here on: a deadline left behind
-		// would cancel the request while it is being served.
-		_ = b.ctl.SetReadDeadline(time.Time{})
+	if err == io.EOF {
+		b.eof = true
+		if b.deadline {
+			// net/http watches the connection from here on: a deadline left behind
+			// would cancel the request while it is being served.
+			_ = b.ctl.SetReadDeadline(time.Time{})
+		}
+	} else if err != nil {
+		b.broken = true
 	}
 	if err != nil && os.IsTimeout(err) {
 		return n, fail("RequestTimeout").because(err)
@@ -181,4 +190,18 @@ func (b *idleBody) Read(p []byte) (int, error) {
 		return n, errs.E("s3: read body", errs.Invalid, "%w", fail("IncompleteBody").because(err))
 	}
 	return n, err
+}
+
+// drainable prepares for an answer to a request whose body may not have been
+// read. net/http reads the rest of it before it sends the answer, to keep the
+// connection: that is right for a little that is on its way, under a deadline.
+// When it is false the connection is to be closed instead.
+func (b *idleBody) drainable() bool {
+	if b.length == 0 || b.eof {
+		return true
+	}
+	if b.broken || b.length < 0 || b.length-b.n > DrainBytesMax {
+		return false
+	}
+	return !b.deadline || b.ctl.SetReadDeadline(time.Now().Add(min(b.idle, DrainTimeout))) == nil
 }

@@ -75,10 +75,12 @@ func (h *Handler) newCall(w http.ResponseWriter, r *http.Request) *call {
 	binary.BigEndian.PutUint32(id[:4], h.idPrefix)
 	n := h.idNext.Add(1)
 	binary.BigEndian.PutUint32(id[4:], uint32(n))
-	c := &call{h: h, r: r, ctx: r.Context(), start: h.cfg.Clock.Now(), op: opUnknown, id: fmt.Sprintf("%X", id)}
+	// A copy: net/http must find its own body in the request when it answers.
+	mine := *r
+	c := &call{h: h, r: &mine, ctx: r.Context(), start: h.cfg.Clock.Now(), op: opUnknown, id: fmt.Sprintf("%X", id)}
 	c.w = newAnswerWriter(w, r, h.cfg.WriteIdleTimeout)
 	c.raw = newIdleBody(w, r, h.cfg.BodyIdleTimeout)
-	r.Body = c.raw
+	mine.Body = c.raw
 	hd := w.Header()
 	hd["X-Amz-Request-Id"] = []string{c.id}
 	hd["X-Amz-Id-2"] = []string{c.hostID()}
@@ -163,6 +165,9 @@ func (c *call) fail(err error) {
 		panic(http.ErrAbortHandler)
 	}
 	c.w.clearEntityHeaders(e.Code == codeNotModified)
+	if !c.raw.drainable() {
+		c.w.Header().Set("Connection", "close")
+	}
 	if e.Code == codeNotModified {
 		c.w.WriteHeader(http.StatusNotModified)
 		return

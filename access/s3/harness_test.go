@@ -58,14 +58,19 @@ func testKeyring() keyring {
 
 // observations collects what a Handler reports.
 type observations struct {
-	mu  sync.Mutex
-	all []Observation
+	mu   sync.Mutex
+	all  []Observation
+	more chan struct{} // gets something after a new observation
 }
 
 func (o *observations) Observe(x Observation) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all = append(o.all, x)
+	select {
+	case o.more <- struct{}{}:
+	default:
+	}
 }
 
 // rig is a server over the real object service in memory.
@@ -78,7 +83,6 @@ type rig struct {
 	seen    *observations
 	url     string
 	client  *http.Client
-	signer  *v4.Signer
 }
 
 type rigOption func(*Config)
@@ -90,7 +94,7 @@ func newRig(t *testing.T, useTLS bool, opts ...rigOption) *rig {
 		"AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
 		t.Setenv(name, "")
 	}
-	r := &rig{t: t, chunks: chunk.NewFaulty(chunk.NewMemory()), seen: &observations{}}
+	r := &rig{t: t, chunks: chunk.NewFaulty(chunk.NewMemory()), seen: &observations{more: make(chan struct{}, 1)}}
 	var err error
 	r.store, err = object.New(object.Config{
 		DB: meta.NewMemory(clock.System{}, object.Handlers()...), Chunks: r.chunks, Clock: clock.System{},
@@ -115,7 +119,6 @@ func newRig(t *testing.T, useTLS bool, opts ...rigOption) *rig {
 	}
 	r.url = r.server.URL
 	r.client = &http.Client{Transport: r.transport()}
-	r.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
 	t.Cleanup(func() {
 		r.client.CloseIdleConnections()
 		r.server.Close()
@@ -174,13 +177,24 @@ func (r *rig) request(method, path, body string, headers ...string) *http.Reques
 // send signs a request as alice with an unsigned payload and sends it.
 func (r *rig) send(q *http.Request) reply {
 	r.t.Helper()
-	const payload = "UNSIGNED-PAYLOAD"
-	q.Header.Set("X-Amz-Content-Sha256", payload)
-	cred := aws.Credentials{AccessKeyID: aliceKey, SecretAccessKey: aliceSecret}
-	if err := r.signer.SignHTTP(context.Background(), cred, q, payload, "s3", "us-east-1", time.Now()); err != nil {
+	r.sign(q, aliceKey, aliceSecret)
+	return r.sendRaw(q)
+}
+
+// sign signs a request, with an unsigned payload if it does not say otherwise.
+// The signer is a new one each time: it remembers secrets by access key alone.
+func (r *rig) sign(q *http.Request, key, secret string) {
+	r.t.Helper()
+	payload := q.Header.Get("X-Amz-Content-Sha256")
+	if payload == "" {
+		payload = "UNSIGNED-PAYLOAD"
+		q.Header.Set("X-Amz-Content-Sha256", payload)
+	}
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	cred := aws.Credentials{AccessKeyID: key, SecretAccessKey: secret}
+	if err := signer.SignHTTP(context.Background(), cred, q, payload, "s3", "us-east-1", time.Now()); err != nil {
 		r.t.Fatal(err)
 	}
-	return r.sendRaw(q)
 }
 
 // do is send of a request made on the spot.

@@ -15,6 +15,7 @@ const (
 	BucketNameLenMax    = 63        // bytes
 	CopySourceSizeMax   = 5 << 30   // bytes that one CopyObject or UploadPartCopy may copy
 	WriteBytesMax       = 512 << 10 // bytes of an object written to a client under one deadline
+	DrainBytesMax       = 256 << 10 // bytes of an unread body taken to keep its connection
 	AccessLogKeyLenMax  = 1024      // bytes of a key in the access log
 	QueryParametersMax  = 64        // parameters of one request
 	UploadIDLenMax      = 256       // bytes of an uploadId
@@ -28,6 +29,7 @@ const (
 	WriteIdleTimeout   = 60 * time.Second // an answer that a client does not read for so long is cut
 	ReadHeaderTimeout  = 15 * time.Second
 	IdleTimeout        = 3 * time.Minute // keep-alive between requests
+	DrainTimeout       = 5 * time.Second // for those bytes to come
 	SlowAnswerInterval = 10 * time.Second
 	RetryAfter         = 1 * time.Second // told to clients with SlowDown and ServiceUnavailable
 )
