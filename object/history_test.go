@@ -127,6 +127,7 @@ type history struct {
 	sweep   []*Sweeper
 	workers *life
 	puts    int
+	zombies bool // sessions are closed under connectors that still run
 }
 
 func (h *history) birth(i int) *life {
@@ -138,12 +139,20 @@ func (h *history) birth(i int) *life {
 	return l
 }
 
+// fullEvery keeps full sweeps out of the histories that must do without.
+func (h *history) fullEvery() time.Duration {
+	if h.zombies {
+		return 6 * time.Hour
+	}
+	return 1 << 62
+}
+
 func (h *history) reborn() {
 	h.purge = NewPurger(PurgerConfig{DB: flatDB{h.workers}, Chunks: h.workers, Clock: h.clock, Log: h.cfg.Log, StripesStep: 1 + h.rng.IntN(20)})
 	h.sweep = nil
 	for _, s := range []string{"one", "two"} { // both look at the same store: the second finds less to do
 		h.sweep = append(h.sweep, NewSweeper(SweeperConfig{DB: flatDB{h.workers}, Clock: h.clock, Log: h.cfg.Log, Server: s,
-			KeysStep: 1 + h.rng.IntN(30), RefsBatch: 1 + h.rng.IntN(5),
+			KeysStep: 1 + h.rng.IntN(30), FullEvery: h.fullEvery(), RefsBatch: 1 + h.rng.IntN(5),
 			Servers: func() []string { return []string{"one", "two"} },
 			Stores:  func() ([]chunk.ListStore, error) { return []chunk.ListStore{h.chunks}, nil }}))
 	}
@@ -196,6 +205,9 @@ func (h *history) step() {
 		if h.rng.IntN(2) == 0 {
 			bd.Size = -1
 		}
+		if seal := bd.Seal; h.rng.IntN(6) == 0 {
+			bd.Seal = func() (Seal, error) { h.disturb(l); return seal() }
+		}
 		if h.rng.IntN(8) == 0 {
 			bd.Seal = func() (Seal, error) { return Seal{}, errs.E("seal", errs.Invalid, "no") }
 		}
@@ -206,13 +218,11 @@ func (h *history) step() {
 	case n < 11:
 		h.check(l.svc, key)
 	case n < 13:
-		h.multipart(l.svc, key)
+		h.multipart(l, l.svc, key)
 	case n < 14:
 		l.fuse = 1 + h.rng.IntN(8) // it will die in the middle of something
 	case n < 15: // the next process of the same connector; the last one may still be there
-		if h.rng.IntN(2) == 0 {
-			l.dead = true
-		}
+		l.dead = !h.zombies || h.rng.IntN(2) == 0
 		h.lives[i] = h.birth(l.name)
 		_ = h.lives[i].svc.Start(ctx)
 		if !l.dead {
@@ -231,6 +241,26 @@ func (h *history) step() {
 	h.bury()
 }
 
+// disturb lets the world go on in the middle of l's operation: its session is
+// closed by a successor, the workers do many passes, a queue is written to.
+func (h *history) disturb(l *life) {
+	if h.zombies && h.rng.IntN(2) == 0 {
+		next := h.birth(l.name)
+		_ = next.svc.Start(ctx)
+		h.lives = append(h.lives, next)
+	}
+	if h.rng.IntN(2) == 0 {
+		h.clock.Advance(time.Hour)
+		for range 20 {
+			_ = h.sweep[0].Step(ctx)
+			_ = h.sweep[1].Step(ctx)
+		}
+	}
+	if h.rng.IntN(2) == 0 {
+		_ = h.purge.Step(ctx)
+	}
+}
+
 // bury replaces the dead, but for those whose successor lives already.
 func (h *history) bury() {
 	h.lives = slices.DeleteFunc(h.lives, func(l *life) bool { return l.dead && len(h.lives) > 3 })
@@ -241,7 +271,7 @@ func (h *history) bury() {
 	}
 }
 
-func (h *history) multipart(svc *Service, key string) {
+func (h *history) multipart(l *life, svc *Service, key string) {
 	up, err := svc.CreateUpload(ctx, UploadRequest{Bucket: "b", Key: key})
 	if err != nil {
 		return
@@ -257,6 +287,7 @@ func (h *history) multipart(svc *Service, key string) {
 	if h.rng.IntN(3) == 0 {
 		_, _ = svc.PutPart(ctx, PartRequest{Bucket: "b", Key: key, Upload: up.ID, Number: 4, Body: body(random(100))})
 	}
+	h.disturb(l)
 	if h.rng.IntN(4) == 0 {
 		_ = svc.Abort(ctx, "b", key, up.ID)
 		return
@@ -366,7 +397,8 @@ func (h *history) drain() {
 		if err != nil {
 			h.t.Fatal(err)
 		}
-		if h.purge.from == nil && h.purge.Status().Entries == 0 && len(all) == 0 {
+		done := !h.zombies || i > 100
+		if done && h.purge.from == nil && h.purge.Status().Entries == 0 && len(all) == 0 {
 			return
 		}
 		if i > 5000 {
@@ -382,7 +414,7 @@ func TestHistory(t *testing.T) {
 	puts := 0
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			h := &history{rig: newRig(t), rng: rand.New(rand.NewPCG(seed, 9)), short: map[chunk.Key]bool{}, model: map[string][][]byte{}}
+			h := &history{rig: newRig(t), rng: rand.New(rand.NewPCG(seed, 9)), short: map[chunk.Key]bool{}, model: map[string][][]byte{}, zombies: seed%4 > 1}
 			b := h.bucket("b")
 			if err := h.svc.Close(ctx); err != nil {
 				t.Fatal(err)

@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,7 +27,11 @@ type SweeperConfig struct {
 	Stores func() ([]chunk.ListStore, error)
 
 	// Grace lets writes that a dead connector left on the network land. Zero means none.
-	Grace     time.Duration
+	Grace time.Duration
+	// FullEvery is how often a walk looks at the chunks of all sessions that are
+	// not open, forgotten ones too: a connector that was closed while it still
+	// ran may have written after its session had been swept.
+	FullEvery time.Duration `default:"168h" help:"time between full sweeps"`
 	KeysStep  int `default:"65536" help:"chunks looked at in one pass"`
 	RefsBatch int `default:"256" help:"references asked for in one query"`
 }
@@ -34,12 +39,15 @@ type SweeperConfig struct {
 // Defaults of SweeperConfig.
 const (
 	DefaultSweepGrace    = 15 * time.Minute
+	DefaultSweepFull     = 7 * 24 * time.Hour
 	DefaultSweepKeysStep = 65536
 	DefaultSweepBatch    = 256
 )
 
 // SweepStatus is a snapshot, for people.
 type SweepStatus struct {
+	Walking  bool
+	Full     bool  // the walk covers all sessions that are not open
 	Sessions int   // being swept
 	Store    int   // how many stores are behind the walk
 	Stores   int   // of how many
@@ -56,10 +64,16 @@ type Sweeper struct {
 	hlc *clock.HLC
 
 	// The walk under way; only Step touches it.
-	targets map[uint32]bool
+	walking bool
+	targets map[uint32]bool // to be reported swept at the end
+	full    bool
+	spared  map[uint32]bool // in a full walk: open, or closed too recently
+	newest  uint32          // in a full walk: later ids are spared
 	stores  []chunk.ListStore
 	at      int
 	after   *chunk.Key
+
+	lastFull time.Time
 
 	mu sync.Mutex
 	st SweepStatus
@@ -69,7 +83,8 @@ type Sweeper struct {
 func NewSweeper(cfg SweeperConfig) *Sweeper {
 	orDefault(&cfg.KeysStep, DefaultSweepKeysStep)
 	orDefault(&cfg.RefsBatch, DefaultSweepBatch)
-	return &Sweeper{cfg: cfg, hlc: clock.NewHLC(cfg.Clock, 0)}
+	orDefault(&cfg.FullEvery, DefaultSweepFull)
+	return &Sweeper{cfg: cfg, hlc: clock.NewHLC(cfg.Clock, 0), lastFull: cfg.Clock.Now()}
 }
 
 // Status returns a snapshot.
@@ -82,15 +97,15 @@ func (w *Sweeper) Status() SweepStatus {
 // Step does one pass: it looks at KeysStep chunks or to the end of the walk.
 func (w *Sweeper) Step(ctx context.Context) error {
 	const op = "object.Sweeper"
-	if len(w.targets) == 0 {
-		if err := w.begin(ctx); err != nil || len(w.targets) == 0 {
+	if !w.walking {
+		if err := w.begin(ctx); err != nil || !w.walking {
 			return errs.Wrap(op, err)
 		}
 	}
 	for looked := 0; looked < w.cfg.KeysStep && w.at < len(w.stores); {
 		infos, err := w.stores[w.at].List(ctx, w.after, min(chunk.ListMax, w.cfg.KeysStep))
 		if err != nil {
-			w.targets = nil // begin again: what was not seen must not count as swept
+			w.walking = false // begin again: what was not seen must not count as swept
 			return errs.Wrap(op, err)
 		}
 		if len(infos) == 0 {
@@ -98,7 +113,7 @@ func (w *Sweeper) Step(ctx context.Context) error {
 			continue
 		}
 		if err := w.sweep(ctx, w.stores[w.at], infos); err != nil {
-			w.targets = nil
+			w.walking = false
 			return errs.Wrap(op, err)
 		}
 		last := infos[len(infos)-1].Key
@@ -112,37 +127,48 @@ func (w *Sweeper) Step(ctx context.Context) error {
 	return errs.Wrap(op, w.finish(ctx))
 }
 
-// begin chooses the sessions to sweep: closed for long enough, not yet swept here.
+// begin chooses the sessions to sweep: closed for long enough, not yet swept
+// here; in a full walk also those that nobody remembers.
 func (w *Sweeper) begin(ctx context.Context) error {
 	all, err := Sessions(ctx, w.cfg.DB)
 	if err != nil {
 		return err
 	}
-	targets := map[uint32]bool{}
+	w.targets, w.spared, w.newest = map[uint32]bool{}, map[uint32]bool{}, 0
 	for _, s := range all {
+		w.newest = max(w.newest, s.ID)
 		if s.Closed.IsZero() || s.Age < w.cfg.Grace {
+			w.spared[s.ID] = true
 			continue
 		}
-		done := false
-		for _, server := range s.Swept {
-			done = done || server == w.cfg.Server
-		}
-		if done { // say so again: the list of servers that must report may have shrunk
-			if err := w.mark(ctx, s.ID); err != nil {
-				return err
-			}
+		if !slices.Contains(s.Swept, w.cfg.Server) {
+			w.targets[s.ID] = true
 			continue
 		}
-		targets[s.ID] = true
+		// Say so again: the list of servers that must report may have shrunk.
+		if err := w.mark(ctx, s.ID); err != nil {
+			return err
+		}
 	}
-	if len(targets) == 0 {
+	w.full = w.cfg.Clock.Now().Sub(w.lastFull) >= w.cfg.FullEvery
+	if len(w.targets) == 0 && !w.full {
 		return nil
 	}
 	if w.stores, err = w.cfg.Stores(); err != nil {
 		return err
 	}
-	w.targets, w.at, w.after = targets, 0, nil
+	w.walking, w.at, w.after = true, 0, nil
 	return nil
+}
+
+// suspects reports whether a session's chunks are to be looked at. Whatever it
+// says yes to is closed for ever: ids are given out in ascending order, so one
+// that is not above newest and not among the sessions known is a forgotten one.
+func (w *Sweeper) suspects(session uint32) bool {
+	if w.full {
+		return session <= w.newest && !w.spared[session]
+	}
+	return w.targets[session]
 }
 
 // suspect is a chunk of a swept session.
@@ -158,7 +184,7 @@ func (w *Sweeper) sweep(ctx context.Context, store chunk.ListStore, infos []chun
 	var foreign int64
 	for _, info := range infos {
 		base, _, ok := BaseOf(info.Key)
-		if !ok || info.Deleted || !w.targets[base.Volume] {
+		if !ok || info.Deleted || !w.suspects(base.Volume) {
 			continue
 		}
 		owner, err := ParseOwner(info.Owner)
@@ -232,7 +258,10 @@ func (w *Sweeper) finish(ctx context.Context) error {
 		delete(w.targets, id)
 		w.cfg.Log.Info("session swept", "session", id, "server", w.cfg.Server)
 	}
-	w.stores = nil
+	if w.full {
+		w.lastFull = w.cfg.Clock.Now()
+	}
+	w.walking, w.stores = false, nil
 	w.report()
 	return nil
 }
@@ -245,5 +274,6 @@ func (w *Sweeper) mark(ctx context.Context, id uint32) error {
 func (w *Sweeper) report() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.st.Walking, w.st.Full = w.walking, w.walking && w.full
 	w.st.Sessions, w.st.Store, w.st.Stores = len(w.targets), w.at, len(w.stores)
 }

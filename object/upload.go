@@ -132,18 +132,27 @@ func (s *Service) Complete(ctx context.Context, r CompleteRequest) (Object, erro
 	if err := checkOrder(op, r.Parts); err != nil {
 		return Object{}, err
 	}
-	var (
-		o   Object
-		err error
-	)
-	for range completeTries {
-		o, err = s.completeOnce(ctx, r)
-		if err == nil || ctx.Err() != nil ||
-			ReasonOf(err) != partsChanged && !errs.Is(err, errs.Unknown) && !errs.Is(err, errs.Timeout) {
-			break
+	var doubt error
+	for try := 1; ; try++ {
+		o, err := s.completeOnce(ctx, r)
+		switch {
+		case err == nil:
+			return o, nil
+		case ReasonOf(err) == partsChanged:
+			doubt = nil
+		case errs.Is(err, errs.Unknown) || errs.Is(err, errs.Timeout):
+			doubt = err
+		default:
+			// Only the command's own answer dispels an earlier doubt.
+			if doubt != nil && ReasonOf(err) == "" {
+				err = doubt
+			}
+			return Object{}, errs.Wrap(op, err)
+		}
+		if try == completeTries || ctx.Err() != nil {
+			return Object{}, errs.Wrap(op, err)
 		}
 	}
-	return o, errs.Wrap(op, err)
 }
 
 func checkOrder(op string, parts []CompletedPart) error {
