@@ -81,6 +81,12 @@ func (b *batch) evaluate() (evaluated, error) {
 		if over.bytes >= groupBytesTarget {
 			break
 		}
+		if c.ctx.Err() != nil {
+			// Its caller has gone. This says nothing about the command itself, so it
+			// is neither an outcome nor remembered as one.
+			res.answers = append(res.answers, answer{route: routeLost})
+			continue
+		}
 		if j, ok := seen[c.id]; ok {
 			res.answers = append(res.answers, res.answers[j])
 			continue
@@ -118,9 +124,6 @@ func (b *batch) evaluate() (evaluated, error) {
 // one evaluates a command on the overlay; what a failing command wrote is taken back.
 func (b *batch) one(over *overlay, c *command) (answer, clock.Timestamp) {
 	over.mark()
-	if c.ctx.Err() != nil {
-		return answer{err: errs.Wrap("meta.Do", c.ctx.Err())}, 0
-	}
 	h, ok := b.handlers[c.kind]
 	if !ok || h.ReadOnly {
 		return answer{err: errs.E("meta.Do", errs.Unsupported, "no handler for %s", c.kind)}, 0

@@ -105,9 +105,9 @@ func (s *Store) query(ctx context.Context, h commandHead, body []byte) answer {
 		if v == nil {
 			return a
 		}
-		reply, late, err := s.evalQuery(ctx, handler, v, body)
+		a, late := s.evalQuery(ctx, handler, v, body)
 		if !late {
-			return answer{reply: reply, err: err}
+			return a
 		}
 		// The handler asked for the time, and the range's clock has not been
 		// persisted that far: move it on with a command, then read again.
@@ -151,13 +151,13 @@ func (s *Store) view(ctx context.Context, g groupID) (*readView, answer) {
 
 // evalQuery runs the handler in a worker's slot. late means that the handler
 // read a clock that is not persisted: its reply must not be used.
-func (s *Store) evalQuery(ctx context.Context, h Handler, v *readView, body []byte) (reply []byte, late bool, err error) {
+func (s *Store) evalQuery(ctx context.Context, h Handler, v *readView, body []byte) (a answer, late bool) {
 	defer v.release()
 	select {
 	case s.workers <- struct{}{}:
 		defer func() { <-s.workers }()
 	case <-ctx.Done():
-		return nil, false, errs.Wrap("meta.Query", ctx.Err())
+		return answer{route: routeLost}, false
 	}
 	t := &txn{over: newOverlay(v.snap), span: v.span, readOnly: true}
 	t.tick = func() clock.Timestamp {
@@ -165,6 +165,6 @@ func (s *Store) evalQuery(ctx context.Context, h Handler, v *readView, body []by
 		late = !ok
 		return now
 	}
-	reply, err = safeEval(h, t, body)
-	return reply, late, err
+	reply, err := safeEval(h, t, body)
+	return answer{reply: reply, err: err}, late
 }
