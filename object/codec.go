@@ -40,19 +40,22 @@ func appendMessage(dst []byte, m message) []byte {
 func decode(what string, b []byte, m message) error { return decodeString(what, string(b), m) }
 
 func decodeString(what, b string, m message) error {
-	op := "object: decode " + what
-	if len(b) == 0 {
-		return errs.E(op, errs.Corrupt, "empty")
+	c := coder{reading: true}
+	switch {
+	case len(b) == 0:
+		c.fail("empty")
+	case b[0] != formatV1:
+		c.fail("format version %d, this build reads %d", b[0], formatV1)
+	default:
+		c.in = b[1:]
+		if m.code(&c); c.err == nil && len(c.in) != 0 {
+			c.fail("%d bytes too many", len(c.in))
+		}
 	}
-	if b[0] != formatV1 {
-		return errs.E(op, errs.Corrupt, "format version %d, this build reads %d", b[0], formatV1)
+	if c.err != nil {
+		return errs.Wrap("object: decode "+what, c.err)
 	}
-	c := coder{in: b[1:], reading: true}
-	m.code(&c)
-	if c.err == nil && len(c.in) != 0 {
-		c.fail("%d bytes too many", len(c.in))
-	}
-	return errs.Wrap(op, c.err)
+	return nil
 }
 
 func (c *coder) fail(format string, args ...any) {
@@ -110,10 +113,13 @@ func text[T ~string](c *coder, s *T) {
 	*s, c.in = T(c.in[:n]), c.in[n:]
 }
 
+func appendBytes(dst, b []byte) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
 func (c *coder) bytes(b *[]byte) {
 	if !c.reading {
-		c.out = binary.AppendUvarint(c.out, uint64(len(*b)))
-		c.out = append(c.out, *b...)
+		c.out = appendBytes(c.out, *b)
 		return
 	}
 	var s string

@@ -96,7 +96,7 @@ func evalList(txn meta.Txn, q *listQuery, r *listReply) (err error) {
 	if q.From != "" {
 		span.From = objectKey(q.Bucket.ID, q.From)
 	}
-	out := coder{out: make([]byte, 0, 96*min(q.Limit, 1024))}
+	out := make([]byte, 0, 128*q.Limit)
 	for span.From != nil && bytes.Compare(span.From, span.To) < 0 {
 		group, err := listRun(txn, span, q, r, &out)
 		if err != nil {
@@ -107,7 +107,7 @@ func evalList(txn meta.Txn, q *listQuery, r *listReply) (err error) {
 		}
 		span.From = meta.PrefixEnd(objectKey(q.Bucket.ID, string(group)))
 	}
-	r.Raw = out.out
+	r.Raw = out
 	if !r.More {
 		r.Resume = resume(txn.Range().To, span.From, span.To)
 	}
@@ -132,7 +132,7 @@ func resume(end, next, stop []byte) string {
 
 // listRun lists from span.From to the page's end or to the end of the first
 // common prefix it meets, which it returns.
-func listRun(txn meta.Txn, span meta.Span, q *listQuery, r *listReply, out *coder) (group []byte, err error) {
+func listRun(txn meta.Txn, span meta.Span, q *listQuery, r *listReply, out *[]byte) (group []byte, err error) {
 	var bad error
 	delimiter := []byte(q.Delimiter)
 	err = txn.Scan(span, func(k, v []byte) bool {
@@ -143,8 +143,7 @@ func listRun(txn meta.Txn, span meta.Span, q *listQuery, r *listReply, out *code
 		key := k[bucketPrefixLen:]
 		if g := rollup(key, len(q.Prefix), delimiter); g != nil {
 			group = bytes.Clone(g)
-			out.out = append(out.out, 1)
-			out.bytes(&group)
+			*out = appendBytes(append(*out, 1), g)
 			r.Count++
 			return false
 		}
@@ -152,9 +151,7 @@ func listRun(txn meta.Txn, span meta.Span, q *listQuery, r *listReply, out *code
 		if head, bad = headBytes(v); bad != nil {
 			return false
 		}
-		out.out = append(out.out, 0)
-		out.bytes(&key)
-		out.bytes(&head)
+		*out = appendBytes(appendBytes(append(*out, 0), key), head)
 		r.Count++
 		return true
 	})

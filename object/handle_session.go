@@ -78,6 +78,7 @@ type Session struct {
 type sessionsReply struct {
 	Sessions []Session
 	More     bool
+	Last     uint32 // the last id given out
 }
 
 func (r *sessionsReply) code(c *coder) {
@@ -90,12 +91,18 @@ func (r *sessionsReply) code(c *coder) {
 		list(c, &s.Swept, func(c *coder, e *string) { text(c, e) })
 	})
 	c.flag(&r.More)
+	number(c, &r.Last)
 }
 
 // sessionPageMax bounds one page of sessions.
 const sessionPageMax = 1000
 
 func evalSessionList(txn meta.Txn, q *sessionID, r *sessionsReply) error {
+	var last counter
+	if _, err := load(txn, "session counter", []byte{tableCounter}, &last); err != nil {
+		return err
+	}
+	r.Last = uint32(last.N)
 	now := txn.Now()
 	return scanSessions(txn, q.ID, func(id uint32, s sessionRecord) bool {
 		if len(r.Sessions) >= sessionPageMax {

@@ -68,11 +68,11 @@ func (p *ListPage) add(r *listReply) error {
 	if p.Objects == nil {
 		p.Objects = make([]Object, 0, r.Count)
 	}
+	var h objectHead
 	for range r.Count {
 		var (
 			isPrefix  bool
 			key, head string
-			h         objectHead
 		)
 		c.flag(&isPrefix)
 		text(&c, &key)
@@ -83,6 +83,7 @@ func (p *ListPage) add(r *listReply) error {
 		if text(&c, &head); c.err != nil {
 			return c.err
 		}
+		h.Checksums = nil // not to be shared between objects
 		if err := decodeString("object head", head, &h); err != nil {
 			return err
 		}

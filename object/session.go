@@ -178,15 +178,24 @@ func CloseSession(ctx context.Context, db meta.DB, id uint32) error {
 
 // Sessions lists all sessions that are open or not yet swept everywhere.
 func Sessions(ctx context.Context, db meta.DB) ([]Session, error) {
-	var all []Session
+	all, _, err := listSessions(ctx, db)
+	return all, err
+}
+
+// listSessions also returns an id below or at which no session will open any
+// more: the last one given out when the listing began.
+func listSessions(ctx context.Context, db meta.DB) (all []Session, last uint32, err error) {
 	for after := uint32(0); ; {
 		var r sessionsReply
 		if err := query(ctx, db, kindSessionList, sessionKey(after), &sessionID{after}, &r); err != nil {
-			return nil, errs.Wrap("object: list sessions", err)
+			return nil, 0, errs.Wrap("object: list sessions", err)
+		}
+		if after == 0 {
+			last = r.Last
 		}
 		all = append(all, r.Sessions...)
 		if !r.More || len(r.Sessions) == 0 {
-			return all, nil
+			return all, last, nil
 		}
 		after = all[len(all)-1].ID
 	}

@@ -32,8 +32,8 @@ type SweeperConfig struct {
 	// not open, forgotten ones too: a connector that was closed while it still
 	// ran may have written after its session had been swept.
 	FullEvery time.Duration `default:"168h" help:"time between full sweeps"`
-	KeysStep  int `default:"65536" help:"chunks looked at in one pass"`
-	RefsBatch int `default:"256" help:"references asked for in one query"`
+	KeysStep  int           `default:"65536" help:"chunks looked at in one pass"`
+	RefsBatch int           `default:"256" help:"references asked for in one query"`
 }
 
 // Defaults of SweeperConfig.
@@ -130,13 +130,12 @@ func (w *Sweeper) Step(ctx context.Context) error {
 // begin chooses the sessions to sweep: closed for long enough, not yet swept
 // here; in a full walk also those that nobody remembers.
 func (w *Sweeper) begin(ctx context.Context) error {
-	all, err := Sessions(ctx, w.cfg.DB)
+	all, newest, err := listSessions(ctx, w.cfg.DB)
 	if err != nil {
 		return err
 	}
-	w.targets, w.spared, w.newest = map[uint32]bool{}, map[uint32]bool{}, 0
+	w.targets, w.spared, w.newest = map[uint32]bool{}, map[uint32]bool{}, newest
 	for _, s := range all {
-		w.newest = max(w.newest, s.ID)
 		if s.Closed.IsZero() || s.Age < w.cfg.Grace {
 			w.spared[s.ID] = true
 			continue
