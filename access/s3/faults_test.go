@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -261,7 +262,7 @@ func TestSlowCompletion(t *testing.T) {
 			go func() { done <- r.send(q) }()
 			for range 3 {
 				for manual.Waiters() == 0 {
-					time.Sleep(time.Millisecond) // until the handler waits on its timer
+					runtime.Gosched() // until the handler waits on its timer
 				}
 				manual.Advance(SlowAnswerInterval)
 				<-tick
