@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"log/slog"
 	"os"
 	"sync"
@@ -84,8 +83,7 @@ func openDisk(c Config, d Disk, cache *pebble.Cache, clk clock.Clock, log *slog.
 		slot.err = err
 		return slot
 	}
-	sc.Cache, sc.Clock, sc.Log = cache, clk, log.With("disk", d.Path)
-	sc.Events = func(e storage.Event) { log.Log(context.Background(), e.Level(), e.String(), "disk", d.Path) }
+	sc.Cache, sc.Clock, sc.Log = cache, clk, log
 	slot.disk, slot.err = storage.Open(sc)
 	return slot
 }

@@ -82,11 +82,12 @@ func (s *Server) listenPeers(ctx context.Context) error {
 	if err != nil {
 		return errs.E("server", errs.Unavailable, "cannot listen for other servers on %s: %w", self.Addr, err)
 	}
-	s.run("transport", func() {
+	// Not among the work that Close waits for first: it ends with the transport, which goes last.
+	go func() {
 		if err := s.transport.Serve(l); err != nil {
 			s.fail("server-to-server listener", err)
 		}
-	})
+	}()
 	return s.joinGossip(ctx)
 }
 

@@ -116,12 +116,16 @@ type Location struct {
 	Stripes []StripeLocation `json:"stripes"`
 }
 
-// Sound counts the fragments that are where and what they should be, of all.
+// Sound counts the fragments that are whole somewhere, of all that the object has.
 func (l Location) Sound() (sound, all int) {
 	for _, s := range l.Stripes {
+		found := map[int]bool{}
 		for _, f := range s.Fragments {
+			found[f.Index] = found[f.Index] || f.State == "sound"
+		}
+		for _, ok := range found {
 			all++
-			if f.State == "sound" {
+			if ok {
 				sound++
 			}
 		}

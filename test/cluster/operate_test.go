@@ -69,7 +69,7 @@ func diskUsage(t *testing.T, dir string) (bytes int64) {
 func TestStatusAndLocateTellTheTruth(t *testing.T) {
 	r := harness.Up(t)
 	c := r.Client(1)
-	bucket := "b"
+	bucket := "truth"
 	if _, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
 		t.Fatal(err)
 	}
@@ -122,10 +122,10 @@ func TestStatusAndLocateTellTheTruth(t *testing.T) {
 func TestNothingLeaksFromAKilledConnector(t *testing.T) {
 	r := harness.Up(t)
 	env := r.Env(1)
-	r.Tool(1, "aws", "s3", "mb", "s3://b")
+	r.Tool(1, "aws", "s3", "mb", "s3://leak")
 	src := filepath.Join(t.TempDir(), "src")
 	writeRandom(t, src, 200<<20)
-	cmd := exec.Command("aws", "s3", "cp", "--no-progress", src, "s3://b/half")
+	cmd := exec.Command("aws", "s3", "cp", "--no-progress", src, "s3://leak/half")
 	cmd.Env = os.Environ()
 	for k, v := range env {
 		cmd.Env = append(cmd.Env, k+"="+v)
@@ -140,14 +140,14 @@ func TestNothingLeaksFromAKilledConnector(t *testing.T) {
 		t.Fatal("the upload ended before its server was killed: make the file larger")
 	}
 	r.Start(1)
-	for _, id := range uploads(t, r.Client(2), "b") {
+	for _, id := range uploads(t, r.Client(2), "leak") {
 		key := "half"
-		bucket := "b"
+		bucket := "leak"
 		if _, err := r.Client(2).AbortMultipartUpload(t.Context(), &s3.AbortMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: &id}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	keys, err := harness.ListAll(t.Context(), r.Client(2), "b")
+	keys, err := harness.ListAll(t.Context(), r.Client(2), "leak")
 	if err != nil || len(keys) != 0 {
 		t.Fatalf("an unfinished upload left objects: %v, %v", keys, err)
 	}
@@ -216,7 +216,7 @@ func TestRefusesToStartBadly(t *testing.T) {
 		}
 		return file
 	}
-	t.Run("unknown key", func(t *testing.T) { server(t, "unknown key", changed(t, "nodes: 6", "nodes: 6\nbogus: 1")) })
+	t.Run("unknown key", func(t *testing.T) { server(t, "unknown key", changed(t, "cluster:", "bogus: 1\ncluster:")) })
 	t.Run("no file", func(t *testing.T) { server(t, "no such file", filepath.Join(r.Dir, "none.yaml")) })
 	t.Run("second process", func(t *testing.T) { server(t, "in use", conf) })
 	t.Run("directory in use", func(t *testing.T) {

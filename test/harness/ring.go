@@ -52,7 +52,7 @@ func New(t *testing.T) *Ring {
 	r := &Ring{T: t, Dir: filepath.Join(dir, "ring"), Bin: bin}
 	t.Cleanup(func() {
 		if t.Failed() {
-			out, _ := r.Run("dev", "logs", "-n", "40")
+			out, _ := r.Run("dev", "logs", "-n", "15")
 			t.Logf("the servers' logs:\n%s", out)
 		}
 		if _, err := os.Stat(filepath.Join(r.Dir, "dev.json")); err == nil {
