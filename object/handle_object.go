@@ -25,12 +25,30 @@ func fence(txn meta.Txn, b Base) error {
 }
 
 // release queues an extent that no record refers to any more. What it still
-// lacks is not worth repairing.
-func release(txn meta.Txn, anchor []byte, e Extent) {
-	txn.Delete(debtKey(anchor, e.Base))
+// lacks is not worth repairing. Debt is looked for before it is deleted: with
+// 10,000 parts, deletes of nothing would make half of the command's writes.
+func release(txn meta.Txn, anchor []byte, e Extent) error {
+	owed := debtKey(anchor, e.Base)
+	v, err := txn.Get(owed)
+	if err != nil {
+		return err
+	}
+	if v != nil {
+		txn.Delete(owed)
+	}
 	if e.stripes() > 0 {
 		store(txn, purgeKey(anchor, e.Base), &purgeRecord{At: txn.Now(), Extent: e})
 	}
+	return nil
+}
+
+func releaseAll(txn meta.Txn, anchor []byte, parts []Part) error {
+	for _, p := range parts {
+		if err := release(txn, anchor, p.Extent); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // owe records what an extent lacks.
@@ -128,8 +146,8 @@ func replace(txn meta.Txn, anchor []byte, key string, cond WriteCondition, rec *
 	if err := held(cond, key, found, old.Head.ETag); err != nil {
 		return err
 	}
-	for _, p := range old.Part {
-		release(txn, anchor, p.Extent)
+	if err := releaseAll(txn, anchor, old.Part); err != nil {
+		return err
 	}
 	store(txn, anchor, rec)
 	return nil
@@ -191,9 +209,12 @@ func (r *deleteReply) code(c *coder) {
 	list(c, &r.Done, func(c *coder, a *itemAnswer) { a.code(c) })
 }
 
-// deleteWorkMax bounds the bytes of records that one command takes apart: an
-// object of 10,000 parts is a megabyte of them.
-const deleteWorkMax = 1 << 20
+// deleteWorkMax bounds the bytes that one command reads and writes, before its
+// last item: an object of 10,000 parts is megabytes of purge entries.
+const (
+	deleteWorkMax  = 1 << 20
+	purgeRecordLen = 128 // bytes of a purge entry and its key, without the anchor
+)
 
 // evalDelete stops early, after at least one item, at the work limit or at the
 // first key of another range.
@@ -211,9 +232,10 @@ func evalDelete(txn meta.Txn, q *deleteCommand, r *deleteReply) error {
 		if err != nil {
 			return err
 		}
-		work += len(v)
 		var answer itemAnswer
-		if err := deleteOne(txn, anchor, item, v); err != nil {
+		parts, err := deleteOne(txn, anchor, item, v)
+		work += len(v) + parts*(len(anchor)+purgeRecordLen)
+		if err != nil {
 			answer = itemAnswer{Kind: errs.KindOf(err), Reason: ReasonOf(err), Text: err.Error()}
 			if answer.Reason == "" {
 				return err
@@ -224,11 +246,12 @@ func evalDelete(txn meta.Txn, q *deleteCommand, r *deleteReply) error {
 	return nil
 }
 
-func deleteOne(txn meta.Txn, anchor []byte, item DeleteItem, v []byte) error {
+// deleteOne deletes one object, v its record, and returns how many parts it had.
+func deleteOne(txn meta.Txn, anchor []byte, item DeleteItem, v []byte) (parts int, err error) {
 	var rec objectRecord
 	if v != nil {
 		if err := decode("object", v, &rec); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	var cond WriteCondition
@@ -236,13 +259,13 @@ func deleteOne(txn meta.Txn, anchor []byte, item DeleteItem, v []byte) error {
 		cond.IfMatch = []string{item.IfMatch}
 	}
 	if err := held(cond, item.Key, v != nil, rec.Head.ETag); err != nil {
-		return err
+		return 0, err
 	}
-	for _, p := range rec.Part {
-		release(txn, anchor, p.Extent)
+	if v == nil {
+		return 0, nil
 	}
 	txn.Delete(anchor)
-	return nil
+	return len(rec.Part), releaseAll(txn, anchor, rec.Part)
 }
 
 // holds reports that the range of this command holds a plain key.

@@ -98,8 +98,7 @@ func evalDiscard(txn meta.Txn, q *discardCommand, _ *empty) error {
 	if used.Used[0] {
 		return errs.E("object.discard", errs.Conflict, "the bytes are in use")
 	}
-	release(txn, objectKey(q.Owner.Bucket, q.Owner.Key), q.Extent)
-	return nil
+	return release(txn, objectKey(q.Owner.Bucket, q.Owner.Key), q.Extent)
 }
 
 // walkQuery asks for a stretch of a local table from a key on.

@@ -121,28 +121,39 @@ func scanParts(txn meta.Txn, anchor []byte, id UploadID, after, limit int) (part
 	return parts, more, firstError(err, bad)
 }
 
-// evalUploadAbort queues all parts and forgets the upload.
-func evalUploadAbort(txn meta.Txn, q *uploadQuery, _ *empty) error {
+// abortPartsMax bounds the parts that one command frees.
+const abortPartsMax = 2000
+
+// abortReply says whether parts are left, for another command.
+type abortReply struct{ More bool }
+
+func (r *abortReply) code(c *coder) { c.flag(&r.More) }
+
+// evalUploadAbort queues the upload's parts, a bounded number at a time, and with
+// the last of them forgets the upload.
+func evalUploadAbort(txn meta.Txn, q *uploadQuery, r *abortReply) error {
 	anchor, _, err := openUpload(txn, q.Bucket, q.Key, q.Upload)
 	if err != nil {
 		return err
 	}
-	parts, _, err := scanParts(txn, anchor, q.Upload, 0, PartNumberMax)
-	if err != nil {
+	var parts []Part
+	if parts, r.More, err = scanParts(txn, anchor, q.Upload, 0, abortPartsMax); err != nil {
 		return err
 	}
-	for _, p := range parts {
-		release(txn, anchor, p.Extent)
+	if err := releaseAll(txn, anchor, parts); err != nil {
+		return err
 	}
-	forgetUpload(txn, anchor, q.Upload, parts)
+	forgetParts(txn, anchor, q.Upload, parts)
+	if !r.More {
+		txn.Delete(uploadKey(anchor, q.Upload))
+	}
 	return nil
 }
 
-func forgetUpload(txn meta.Txn, anchor []byte, id UploadID, parts []Part) {
+func forgetParts(txn meta.Txn, anchor []byte, id UploadID, parts []Part) {
 	for _, p := range parts {
 		txn.Delete(partKey(anchor, id, p.Number))
 	}
-	txn.Delete(uploadKey(anchor, id))
 }
 
 // partCommand commits a part whose bytes are durable.
@@ -178,7 +189,9 @@ func evalPartPut(txn meta.Txn, q *partCommand, r *Part) error {
 		return err
 	}
 	if found {
-		release(txn, anchor, old.Extent)
+		if err := release(txn, anchor, old.Extent); err != nil {
+			return err
+		}
 	}
 	*r = Part{Number: q.Number, Size: e.Size, ETag: q.Body.Seal.ETag, Checksums: q.Body.Seal.Checksums,
 		Modified: txn.Now().Time(), Extent: e}
@@ -243,10 +256,11 @@ func evalComplete(txn meta.Txn, q *completeCommand, r *objectHead) error {
 	if err := replace(txn, anchor, q.Key, q.If, &rec); err != nil {
 		return err
 	}
-	for _, p := range unused {
-		release(txn, anchor, p.Extent)
+	if err := releaseAll(txn, anchor, unused); err != nil {
+		return err
 	}
-	forgetUpload(txn, anchor, q.Upload, stored)
+	forgetParts(txn, anchor, q.Upload, stored)
+	txn.Delete(uploadKey(anchor, q.Upload))
 	store(txn, outcomeKey(anchor, q.Upload), &outcomeRecord{List: q.List, Head: rec.Head})
 	*r = rec.Head
 	return nil

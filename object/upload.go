@@ -110,10 +110,18 @@ func (s *Service) Abort(ctx context.Context, b BucketName, key string, id Upload
 	if err := checkKey(op, key); err != nil {
 		return err
 	}
-	return errs.Wrap(op, s.withBucket(ctx, b, func(ref bucketRef) error {
-		q := uploadQuery{Bucket: ref, Key: key, Upload: id}
-		return do(ctx, s.db, kindUploadAbort, objectKey(ref.ID, key), &q, &empty{})
-	}))
+	for more := true; more; {
+		var r abortReply
+		err := s.withBucket(ctx, b, func(ref bucketRef) error {
+			q := uploadQuery{Bucket: ref, Key: key, Upload: id}
+			return do(ctx, s.db, kindUploadAbort, objectKey(ref.ID, key), &q, &r)
+		})
+		if err != nil {
+			return errs.Wrap(op, err)
+		}
+		more = r.More
+	}
+	return nil
 }
 
 // completeTries bounds how often Complete starts again because parts changed

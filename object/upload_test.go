@@ -243,3 +243,67 @@ func dumbUploads(all []Upload, q UploadsRequest) (page []string, more bool) {
 	sort.Strings(page)
 	return page, more
 }
+
+// TestManyParts: an upload of the most parts completes into one record, an
+// abort takes several commands, and all bytes are freed.
+func TestManyParts(t *testing.T) {
+	r := newRig(t)
+	b := r.bucket("b")
+	up, other := r.upload("k"), r.upload("k")
+	anchor := objectKey(b.ID, "k")
+	tail := random(10)
+	last := r.part(up, PartNumberMax, tail)
+	if _, err := r.svc.PutPart(ctx, PartRequest{Bucket: "b", Key: "k", Upload: other.ID, Number: 1, Body: body(tail)}); err != nil {
+		t.Fatal(err)
+	}
+	// Parts large enough to complete, committed without writing their bytes.
+	e := Extent{Size: big, StripeSize: 8 << 20, Protection: chunk.Replicas(1)}
+	var q CompleteRequest
+	for n := 1; n < PartNumberMax; n++ {
+		e.Base = Base{1, uint64(1000 + n)}
+		for _, id := range []UploadID{up.ID, other.ID} {
+			c := partCommand{Bucket: bucketRef{"b", b.ID}, Key: "k", Upload: id, Number: n,
+				Body: written{Extent: e, Seal: Seal{ETag: etag([]byte{byte(n)}), Checksums: []Checksum{{"SHA256", "COMPOSITE", strings.Repeat("x", 44)}}}}}
+			if id == other.ID {
+				if n > 5 {
+					continue
+				}
+				c.Body.Extent.Base.Sequence += 1 << 20
+			}
+			var p Part
+			if err := do(ctx, r.db, kindPartPut, anchor, &c, &p); err != nil {
+				t.Fatal(err)
+			}
+			if id == up.ID {
+				q.Parts = append(q.Parts, CompletedPart{n, p.ETag})
+			}
+		}
+	}
+	q.Parts = append(q.Parts, CompletedPart{PartNumberMax, last.ETag})
+	q.Bucket, q.Key, q.Upload, q.Seal = "b", "k", up.ID, sealAll
+	if _, err := r.svc.Complete(ctx, q); err != nil {
+		t.Fatal(err)
+	}
+	_, o, err := r.svc.Stat(ctx, "b", "k")
+	if err != nil || len(o.Parts) != PartNumberMax || o.Size != (PartNumberMax-1)*big+10 {
+		t.Fatalf("%d parts of %d bytes, %v", len(o.Parts), o.Size, err)
+	}
+	var w bytes.Buffer
+	if err := r.svc.WriteRange(ctx, &w, o, o.Size-4, 4); err != nil || !bytes.Equal(w.Bytes(), tail[6:]) {
+		t.Fatalf("the last bytes are %x, %v", w.Bytes(), err)
+	}
+	if err := r.svc.Abort(ctx, "b", "k", other.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.svc.Delete(ctx, "b", DeleteItem{Key: "k"}); err != nil {
+		t.Fatal(err)
+	}
+	p := r.purger()
+	for i := 0; i == 0 || p.from != nil; i++ {
+		step(t, p)
+	}
+	step(t, p)
+	if n, _ := r.live(); n != 0 || p.Status().Entries != 0 {
+		t.Fatalf("%d chunks live, %+v", n, p.Status())
+	}
+}
