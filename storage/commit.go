@@ -32,7 +32,8 @@ func (d *Disk) gather(first *pending) []*pending {
 			ops = append(ops, o)
 			bytes += o.e.recordLen(o.k)
 		}
-		if len(ops) == BatchOpsMax || bytes >= BatchBytesMax {
+		// Half a container: small containers must not waste much at their ends.
+		if len(ops) == BatchOpsMax || bytes >= min(BatchBytesMax, d.cfg.ContainerSize/2) {
 			break
 		}
 		select {
@@ -274,12 +275,9 @@ func (d *Disk) indexLost(err error) error {
 func (d *Disk) room(bytes int64, write []*pending) (*container, error) {
 	const name = "storage.commit"
 	need := align(bytes, batchAlign)
-	if c := d.active; c != nil {
-		if c.stat.end+need <= c.size {
-			return c, nil
-		}
-		d.seal(c, false)
-		d.emit(Sealed{Container: c.num, Bytes: c.stat.end})
+	old := d.active
+	if old != nil && old.stat.end+need <= old.size {
+		return old, nil
 	}
 	size := max(d.cfg.ContainerSize, containerHeaderSize+need)
 	if err := d.spaceFor(size, write); err != nil {
@@ -293,6 +291,10 @@ func (d *Disk) room(bytes int64, write []*pending) (*container, error) {
 		}
 		d.setState(StoreErr, "cannot create a container: "+err.Error(), err)
 		return nil, errs.E(name, errs.Unavailable, "disk %s: new container: %w", d.cfg.Dir, err)
+	}
+	if old != nil {
+		d.seal(old, false)
+		d.emit(Sealed{Container: old.num, Bytes: old.stat.end})
 	}
 	d.highest = c.num
 	d.active = c

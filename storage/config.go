@@ -125,6 +125,8 @@ func (c Config) validate() error {
 		return errs.E(op, errs.Invalid, "%s: no cluster or server identity given", c.Dir)
 	case c.ContainerSize < ContainerSizeMin || c.ContainerSize > ContainerSizeMax:
 		return errs.E(op, errs.Invalid, "%s: container size %d bytes, want %d-%d", c.Dir, c.ContainerSize, ContainerSizeMin, int64(ContainerSizeMax))
+	case c.Capacity > 0 && c.Capacity <= c.Reserve:
+		return errs.E(op, errs.Invalid, "%s: a capacity of %d bytes leaves nothing above the reserve of %d", c.Dir, c.Capacity, c.Reserve)
 	case c.Capacity < 0 || c.Reserve < 0 || c.TombstoneKeep < 0 || c.MemtableBytes < 64<<10:
 		return errs.E(op, errs.Invalid, "%s: negative capacity, reserve or retention, or memtable below 65536 bytes", c.Dir)
 	}

@@ -56,8 +56,12 @@ func openIndex(cfg Config, onFail func(string)) (*index, error) {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, indexCompactionMax },
 		Logger:                      indexLogger{ix},
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) { ix.fail("background work failed: " + err.Error()) },
-			DataCorruption:  func(i pebble.DataCorruptionInfo) { ix.fail("data corruption: " + i.String()) },
+			BackgroundError: func(err error) {
+				if !noSpace(err) { // Pebble tries again, and the disk says DISKFULL by itself
+					ix.fail("background work failed: " + err.Error())
+				}
+			},
+			DataCorruption: func(i pebble.DataCorruptionInfo) { ix.fail("data corruption: " + i.String()) },
 		},
 	}
 	for i := range opts.Levels {

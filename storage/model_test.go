@@ -414,14 +414,19 @@ func (h *history) crash() {
 	h.restart(clone)
 }
 
-// clone is the file system as a power cut leaves it: unsynced blocks survive by chance.
-func (h *history) clone() *vfs.Mem {
+// clone is the file system as a power cut now leaves it.
+func (h *history) clone() *vfs.Mem { return h.powerCut()() }
+
+// powerCut decides by chance which unsynced blocks survive, and returns what makes
+// the clone: any goroutine may call that.
+func (h *history) powerCut() func() *vfs.Mem {
 	keep := h.rng.IntN(crashKeepMax)
 	if h.rng.IntN(2) == 0 {
 		keep = keep/3 + 60 // much arrives, not all: torn batches
 	}
 	h.note("crash, keep %d%%", keep)
-	return h.mem.CrashClone(h.rng.Uint64(), keep)
+	seed, mem := h.rng.Uint64(), h.mem
+	return func() *vfs.Mem { return mem.CrashClone(seed, keep) }
 }
 
 // restart goes on with what a power cut left; sometimes the index is lost too.
@@ -465,7 +470,8 @@ func (tr *trap) before(op vfs.Op, _ string) {
 func (h *history) crashDuring() {
 	var clone *vfs.Mem
 	ready := make(chan struct{})
-	h.trap.spring = func() { clone = h.clone(); close(ready) }
+	cut := h.powerCut()
+	h.trap.spring = func() { clone = cut(); close(ready) }
 	what := h.rng.IntN(4)
 	h.note("crash during %d", what)
 	h.trap.only = ""
@@ -485,7 +491,7 @@ func (h *history) crashDuring() {
 		}
 	}
 	if h.trap.left.Swap(0) > 0 {
-		clone = h.clone() // too few operations: it dies right after
+		clone = cut() // too few operations: it dies right after
 	} else {
 		<-ready
 	}

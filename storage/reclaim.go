@@ -110,7 +110,10 @@ func (d *Disk) evacuate(ctx context.Context, c *container) (bool, error) {
 	left := int64(0) // tombstones that may go with the container
 	m := &mover{d: d, file: file}
 	defer m.release()
-	s := newScanner(file, d.salt, c.num, c.stat.end, containerHeaderSize) // sealed: end does not change
+	d.mu.RLock()
+	end := c.stat.end // sealed: it does not change
+	d.mu.RUnlock()
+	s := newScanner(file, d.salt, c.num, end, containerHeaderSize)
 	for {
 		b, err := s.batch()
 		if err != nil {

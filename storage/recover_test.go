@@ -232,7 +232,7 @@ func TestReserve(t *testing.T) {
 		_, err = d.Put(ctx, testWrite(n, 50_000, 1))
 	}
 	wantKind(t, err, errs.Full, "in reserve")
-	if st := d.Status(); st.State != Full || st.Available > cfg.Reserve {
+	if st := d.Status(); st.State != Full || st.Available > cfg.ContainerSize {
 		t.Fatalf("Status %+v", st)
 	}
 	mustHave(t, d, testWrite(0, 50_000, 1))
@@ -275,5 +275,57 @@ func TestCanceledWriteIsWithdrawn(t *testing.T) {
 	close(d.ended) // Close has overtaken a queued write
 	if _, err := d.Put(context.Background(), testWrite(2, 100, 1)); !errors.Is(err, errs.Closed) {
 		t.Errorf("Put while closing: %v", err)
+	}
+}
+
+// A failing index device stops writes, never lies, and is rebuilt by a reopen.
+func TestIndexDeviceFails(t *testing.T) {
+	d, cfg, _, faults, ev := faultyDisk(t)
+	w := testWrite(1, 3000, 1)
+	mustPut(t, d, w)
+	mustSet(t, faults, "sync & name('*.sst') -> EIO\nwrite & name('*.sst') -> EIO\ncreate & name('*.sst') -> EIO")
+	acked := []chunk.Write{w}
+	for i := 2; i < 20_000; i++ { // until a memtable has to be flushed
+		w := testWrite(i, 10, 1)
+		w.Owner = make([]byte, chunk.OwnerLenMax)
+		if _, err := d.Put(context.Background(), w); err != nil {
+			if !errors.Is(err, errs.Unavailable) && !errors.Is(err, errs.Unknown) {
+				t.Fatal(err)
+			}
+			break
+		}
+		acked = append(acked, w)
+	}
+	if st := d.Status(); st.State != StoreErr {
+		t.Fatalf("Status %+v", st)
+	}
+	if err := d.Close(); err == nil {
+		t.Error("Close says nothing of the index that could not be flushed")
+	}
+	mustSet(t, faults, "")
+	d = mustOpen(t, cfg)
+	for _, w := range acked {
+		mustHave(t, d, w)
+	}
+	if n := count[Corruption](ev); n != 0 {
+		t.Errorf("%d corruptions reported", n)
+	}
+}
+
+// Without space for anything puts and deletes fail with Full, and nothing else breaks.
+func TestNoSpaceAtAll(t *testing.T) {
+	d, _, _, faults, ev := faultyDisk(t)
+	w := testWrite(1, 3000, 1)
+	mustPut(t, d, w)
+	mustSet(t, faults, "prealloc -> ENOSPC")
+	big := testWrite(2, 300_000, 1) // needs a container of its own
+	_, err := d.Put(context.Background(), big)
+	wantKind(t, err, errs.Full, "new container")
+	mustHave(t, d, w)
+	mustSet(t, faults, "")
+	mustPut(t, d, big)
+	mustHave(t, d, big)
+	if n := count[Quarantined](ev); n != 0 || d.Status().State != OK {
+		t.Errorf("%d containers quarantined, status %+v", n, d.Status())
 	}
 }

@@ -14,8 +14,12 @@ import (
 // reached BatchBytesMax.
 const batchBytesLimit = BatchBytesMax + recordMax + batchAlign
 
-// scanChunk is how much a scan reads at once, in bytes.
-const scanChunk = 256 << 10
+// A scan reads scanChunk bytes at once, or only scanHead after a jump: among large
+// records it looks at the heads alone.
+const (
+	scanChunk = 256 << 10
+	scanHead  = 8 << 10
+)
 
 // scannedBatch is a group commit found in a container.
 type scannedBatch struct {
@@ -148,6 +152,9 @@ func (s *scanner) bytes(off int64, n int) ([]byte, error) {
 		s.buf = make([]byte, scanChunk)
 	}
 	s.buf = s.buf[:cap(s.buf)]
+	if off > s.bufOff+scanChunk && s.bufOff > 0 {
+		s.buf = s.buf[:max(scanHead, n)]
+	}
 	got, err := s.file.ReadAt(s.buf, off)
 	s.buf, s.bufOff = s.buf[:got], off
 	if err != nil && !errors.Is(err, io.EOF) {

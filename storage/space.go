@@ -9,11 +9,16 @@ import (
 // spaceCheckInterval is how old a measure of free space may be for a put.
 const spaceCheckInterval = time.Second
 
-// refusesPuts returns the error for puts while free space is at or below the
-// reserve, nil otherwise. It notices by itself when space comes back.
+// refusesPuts returns the error for puts while free space is below the reserve or,
+// once the disk is full, until a whole container fits above it again: the state must not
+// flap. Nil otherwise.
 func (d *Disk) refusesPuts() error {
 	now := d.cfg.Clock.Now()
 	d.mu.RLock()
+	want := d.cfg.Reserve
+	if d.reasons[Full] != "" {
+		want += d.cfg.ContainerSize
+	}
 	sp, fresh := d.space, !d.spaceAt.IsZero() && now.Sub(d.spaceAt) < spaceCheckInterval && now.Sub(d.spaceAt) >= 0
 	d.mu.RUnlock()
 	if !fresh {
@@ -22,7 +27,7 @@ func (d *Disk) refusesPuts() error {
 		d.space, d.spaceAt = sp, now
 		d.mu.Unlock()
 	}
-	if sp.free >= d.cfg.Reserve || sp.capacity == 0 {
+	if sp.free >= want || sp.capacity == 0 {
 		d.clearFull()
 		return nil
 	}

@@ -33,7 +33,7 @@ type Status struct {
 	LastErr error
 
 	Capacity  int64 // bytes the disk may use
-	Used      int64 // bytes of container files
+	Used      int64 // bytes that container files take
 	Available int64 // bytes that puts may still take
 	Live      int64 // bytes of records that are alive
 	LiveData  int64 // bytes of data in chunks
@@ -84,7 +84,11 @@ func (d *Disk) measureSpace() space {
 	var sp space
 	d.mu.RLock()
 	for _, c := range d.containers {
-		sp.used += c.size
+		if c.stat.sealed {
+			sp.used += c.stat.end // the rest was given back
+		} else {
+			sp.used += c.size
+		}
 	}
 	last := d.space
 	d.mu.RUnlock()
