@@ -22,13 +22,18 @@ type conditions struct {
 // that cannot be parsed is as if absent (RFC 9110, 13.1.3).
 func conditionsOf(h http.Header, prefix string) conditions {
 	c := conditions{match: h.Get(prefix + "If-Match"), noneMatch: h.Get(prefix + "If-None-Match")}
-	if t, err := http.ParseTime(h.Get(prefix + "If-Unmodified-Since")); err == nil {
-		c.unmodified, c.hasUnmodified = t, true
-	}
-	if t, err := http.ParseTime(h.Get(prefix + "If-Modified-Since")); err == nil {
-		c.modified, c.hasModified = t, true
-	}
+	c.unmodified, c.hasUnmodified = dateHeader(h, prefix+"If-Unmodified-Since")
+	c.modified, c.hasModified = dateHeader(h, prefix+"If-Modified-Since")
 	return c
+}
+
+func dateHeader(h http.Header, name string) (time.Time, bool) {
+	v := h.Get(name)
+	if v == "" { // ParseTime takes its time to refuse it
+		return time.Time{}, false
+	}
+	t, err := http.ParseTime(v)
+	return t, err == nil
 }
 
 // check evaluates the conditions in RFC 9110's order, which is AWS's: If-Match

@@ -75,7 +75,7 @@ func (o *observations) Observe(x Observation) {
 
 // rig is a server over the real object service in memory.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	handler *Handler
 	server  *httptest.Server
 	store   *object.Service

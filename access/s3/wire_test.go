@@ -16,7 +16,7 @@ import (
 
 // conn is a connection that is spoken by hand.
 type conn struct {
-	t *testing.T
+	t testing.TB
 	net.Conn
 	r *bufio.Reader
 }
