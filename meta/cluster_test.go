@@ -151,6 +151,7 @@ func (c *cluster) addrs() []string {
 // The commands of the tests.
 const (
 	kindPut    Kind = "test.put"    // body: key, value; replies with the old value
+	kindSet    Kind = "test.set"    // the same, without a reply
 	kindGet    Kind = "test.get"    // query; body: key
 	kindAdd    Kind = "test.add"    // body: key; adds one to a counter and replies with the sum
 	kindRefuse Kind = "test.refuse" // body: key; writes, then fails with Precondition
@@ -190,6 +191,11 @@ func testHandlers() []Handler {
 			old, err := txn.Get(p[0])
 			txn.Set(p[0], p[1])
 			return old, err
+		}},
+		{Kind: kindSet, Eval: func(txn Txn, body []byte) ([]byte, error) {
+			p := unpack(body, 2)
+			txn.Set(p[0], p[1])
+			return nil, nil
 		}},
 		{Kind: kindGet, ReadOnly: true, Eval: read},
 		{Kind: kindNoop, Eval: read},

@@ -242,7 +242,7 @@ func TestFollowerIsRefilledBySnapshot(t *testing.T) {
 func fill(t *testing.T, db DB, n, size int) {
 	t.Helper()
 	for i := range n {
-		mustCall(t, db, kindPut, fmt.Sprintf("fill%03d", i), strings.Repeat("x", size))
+		mustCall(t, db, kindSet, fmt.Sprintf("fill%03d", i), strings.Repeat("x", size))
 	}
 }
 
@@ -280,6 +280,46 @@ func (c *cluster) countSnapshotCalls(i int, n *atomic.Int32) {
 	}
 	c.net.serve(c.peers[i].Addr, mux)
 }
+
+// The range's clock only goes forward, over queries, commands, leader changes
+// and a server whose wall clock is an hour behind.
+func TestClockOverLeaderChanges(t *testing.T) {
+	behind := clock.NewManual(time.Now().Add(-time.Hour))
+	c := newCluster(t, 3, func(cfg *Config) {
+		if cfg.ServerID == "s2" {
+			cfg.Clock = skewed{behind}
+		}
+	})
+	db := c.client()
+	last := ""
+	for range 6 {
+		for i := range 6 {
+			kind := kindNow
+			if i%2 == 0 {
+				kind = kindNowQ
+			}
+			now := mustCall(t, db, kind)
+			if now <= last {
+				t.Fatalf("%s: %x after %x", kind, now, last)
+			}
+			last = now
+		}
+		dead := c.leader()
+		c.crash(dead, 0)
+		now := mustCall(t, db, kindNowQ)
+		if now <= last {
+			t.Fatalf("after a leader change: %x after %x", now, last)
+		}
+		last = now
+		c.start(dead)
+	}
+}
+
+// skewed is a clock whose wall time stands elsewhere and whose timers work.
+type skewed struct{ wall clock.Clock }
+
+func (s skewed) Now() time.Time                                 { return s.wall.Now() }
+func (skewed) After(d time.Duration) (<-chan time.Time, func()) { return clock.System{}.After(d) }
 
 func TestGracefulCloseHandsOver(t *testing.T) {
 	c := newCluster(t, 3, func(cfg *Config) { cfg.TickInterval = 100 * time.Millisecond })

@@ -242,8 +242,14 @@ func (g *group) nextBatch() *batch {
 	}
 	return &batch{
 		group: g.id, base: g.db.NewSnapshot(), state: g.state, bucket: bucket, handlers: g.conf.handlers,
-		tick: g.hlc.Now, ceiling: clock.MakeTimestamp(g.clock.Now().Add(clockLead), 0), cmds: g.out.cmds, token: g.out,
+		tick: g.hlc.Now, ceiling: g.ceiling(), cmds: g.out.cmds, token: g.out,
 	}
+}
+
+// ceiling is what the next entry persists of the clock. It is counted from the
+// range's clock, which may be ahead of this server's wall clock for long.
+func (g *group) ceiling() clock.Timestamp {
+	return clock.MakeTimestamp(g.hlc.Now().Time().Add(clockLead), 0)
 }
 
 // propose takes a batch's evaluation and puts its entry into the log.

@@ -114,7 +114,7 @@ func (g *group) serveReads() {
 
 // enqueueRead takes a query, or refuses it at once.
 func (g *group) enqueueRead(f reader) {
-	if g.broken != nil || g.role != raft.StateLeader {
+	if g.broken != nil || g.role != raft.StateLeader || len(g.reads.waiting) >= queryQueueLenMax {
 		f(nil, g.hint())
 		return
 	}
