@@ -49,6 +49,8 @@ const (
 	// cleanupTimeout bounds the removal of an aborted put's bytes, which goes on
 	// after its client has left.
 	cleanupTimeout = 15 * time.Second
+	// resolveTimeout bounds the question whether a commit without reply happened.
+	resolveTimeout = 5 * time.Second
 	// systemMetaLenMax bounds the standard headers kept with an object, in bytes.
 	systemMetaLenMax = 16 << 10
 	// nameLenMax bounds the names of buckets, accounts and connectors, in bytes.

@@ -14,12 +14,18 @@ func (s *Service) Put(ctx context.Context, r PutRequest) (Object, error) {
 		return Object{}, err
 	}
 	var head objectHead
-	w, err := s.commitBody(ctx, r.Bucket, Owner{Key: r.Key}, r.Body, func(ctx context.Context, ref bucketRef, w written) error {
+	w, recovered, err := s.commitBody(ctx, r.Bucket, Owner{Key: r.Key}, r.Body, func(ctx context.Context, ref bucketRef, w written) error {
 		q := putCommand{Bucket: ref, Key: r.Key, Body: w, Meta: r.Meta, Class: r.Class, If: r.If}
 		return do(ctx, s.db, kindPut, objectKey(ref.ID, r.Key), &q, &head)
 	})
 	if err != nil {
 		return Object{}, errs.Wrap(op, err)
+	}
+	if recovered {
+		if _, o, err := s.Stat(ctx, r.Bucket, r.Key); err == nil && len(o.Parts) > 0 && o.Parts[0].Extent.Base == w.Extent.Base {
+			return o, nil
+		} // else it has been replaced since, which does not undo that it was stored
+		head = objectHead{Size: w.Extent.Size, ETag: w.Seal.ETag, At: s.hlc.Now(), Class: r.Class, Checksums: w.Seal.Checksums}
 	}
 	o := head.object(r.Key)
 	o.Meta = r.Meta
@@ -30,30 +36,30 @@ func (s *Service) Put(ctx context.Context, r PutRequest) (Object, error) {
 }
 
 // commitBody is the one write path: bytes durable, then the record, then the
-// ack. When the outcome of the commit is unknown the bytes stay, because a
-// record may refer to them; the session is then replaced and swept.
+// ack. When the outcome of the commit is unknown it asks whether a record refers
+// to the bytes: if so the commit happened and only its reply is missing
+// (recovered). If not it may still happen, so the bytes stay; the session is then
+// replaced and swept.
 func (s *Service) commitBody(ctx context.Context, name BucketName, owner Owner, body Body,
-	commit func(context.Context, bucketRef, written) error) (written, error) {
+	commit func(context.Context, bucketRef, written) error) (w written, recovered bool, err error) {
 	b, err := s.CachedBucket(ctx, name)
 	if err != nil {
-		return written{}, err
+		return w, false, err
 	}
 	owner.Bucket = b.ID
 	c, err := s.sessions.acquire(ctx)
 	if err != nil {
-		return written{}, err
+		return w, false, err
 	}
 	defer s.sessions.release(c)
-	w, err := s.write(ctx, c, owner, body)
-	if err != nil {
-		return written{}, err
+	if w, err = s.write(ctx, c, owner, body); err != nil {
+		return w, false, err
 	}
 	// The client may leave now; the commit is not worth a doubt.
 	cctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.CommitTimeout)
 	defer cancel()
-	err = commit(cctx, bucketRef{b.Name, b.ID}, w)
-	if err == nil {
-		return w, nil
+	if err = commit(cctx, bucketRef{b.Name, b.ID}, w); err == nil {
+		return w, false, nil
 	}
 	switch ReasonOf(err) {
 	case NoBucket, BucketReplaced:
@@ -61,15 +67,27 @@ func (s *Service) commitBody(ctx context.Context, name BucketName, owner Owner, 
 	case SessionClosed:
 		s.sessions.retire(c)
 	}
-	if decided(err) {
+	switch {
+	case decided(err):
 		s.abandon(ctx, c, owner, w.Extent)
-		return written{}, err
-	}
-	if w.Extent.stripes() > 0 {
+	case w.Extent.stripes() == 0:
+	case s.inUse(ctx, owner, w.Extent.Base):
+		return w, true, nil
+	default:
 		s.sessions.doubt(c)
 		s.cfg.Log.Warn("outcome of a commit is unknown", "bucket", name, "session", c.id, "error", err)
 	}
-	return written{}, err
+	return w, false, err
+}
+
+// inUse reports that something certainly refers to a base.
+func (s *Service) inUse(ctx context.Context, owner Owner, b Base) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resolveTimeout)
+	defer cancel()
+	q := refsQuery{Refs: []reference{{owner, b}}}
+	var r refsReply
+	err := query(ctx, s.db, kindRefs, objectKey(owner.Bucket, owner.Key), &q, &r)
+	return err == nil && len(r.Used) == 1 && r.Used[0]
 }
 
 func checkKey(op, key string) error {

@@ -95,11 +95,16 @@ type RepairerConfig struct {
 	Log    *slog.Logger
 	Active func() bool // nil is always
 
-	StripesStep int `default:"64" help:"stripes rewritten in one pass"`
+	StripesStep int           `default:"64" help:"stripes rewritten in one pass"`
+	BackoffMax  time.Duration `default:"5m" help:"longest pause after walks that repaired nothing"`
 }
 
-// DefaultRepairStripesStep is StripesStep's default.
-const DefaultRepairStripesStep = 64
+// Defaults of RepairerConfig.
+const (
+	DefaultRepairStripesStep = 64
+	DefaultRepairBackoffMax  = 5 * time.Minute
+	repairBackoffMin         = 5 * time.Second
+)
 
 // RepairStatus is a snapshot, for people. Owed comes from the last complete walk.
 type RepairStatus struct {
@@ -116,6 +121,9 @@ type Repairer struct {
 	cfg  RepairerConfig
 	from []byte // only Step touches it
 	sum  DebtSummary
+	paid int64         // stripes repaired in this walk
+	wait time.Duration // the pause after the last walk; 0 after one that repaired
+	rest time.Time     // no walk before this
 
 	mu sync.Mutex
 	st RepairStatus
@@ -124,6 +132,7 @@ type Repairer struct {
 // NewRepairer returns a Repairer. Run Step in a loop.
 func NewRepairer(cfg RepairerConfig) *Repairer {
 	orDefault(&cfg.StripesStep, DefaultRepairStripesStep)
+	orDefault(&cfg.BackoffMax, DefaultRepairBackoffMax)
 	return &Repairer{cfg: cfg}
 }
 
@@ -142,7 +151,10 @@ func (r *Repairer) Step(ctx context.Context) error {
 	r.st.Active = active
 	r.mu.Unlock()
 	if !active {
-		r.from, r.sum = nil, DebtSummary{}
+		r.from, r.sum, r.paid, r.wait = nil, DebtSummary{}, 0, 0
+		return nil
+	}
+	if r.from == nil && r.wait > 0 && r.cfg.Clock.Now().Before(r.rest) {
 		return nil
 	}
 	for tried := 0; tried < r.cfg.StripesStep; {
@@ -169,14 +181,24 @@ func (r *Repairer) Step(ctx context.Context) error {
 			}
 		}
 		if r.from = page.Next; len(r.from) == 0 {
-			r.mu.Lock()
-			r.st.Owed = r.sum
-			r.mu.Unlock()
-			r.sum = DebtSummary{}
+			r.wrap()
 			return nil
 		}
 	}
 	return nil
+}
+
+// wrap ends a walk. While a home is away its stripes cannot become whole:
+// rewriting them again and again would only load the others.
+func (r *Repairer) wrap() {
+	if r.wait = min(max(2*r.wait, repairBackoffMin), r.cfg.BackoffMax); r.paid > 0 || r.sum.Extents == 0 {
+		r.wait = 0
+	}
+	r.rest = r.cfg.Clock.Now().Add(r.wait)
+	r.mu.Lock()
+	r.st.Owed = r.sum
+	r.mu.Unlock()
+	r.from, r.sum, r.paid = nil, DebtSummary{}, 0
 }
 
 // repair rewrites the stripes of one extent and settles what became whole.
@@ -193,6 +215,7 @@ func (r *Repairer) repair(ctx context.Context, d Debt) (left []StripeDebt, err e
 			return nil, err
 		}
 	}
+	r.paid += int64(len(d.Stripes) - len(left))
 	r.mu.Lock()
 	r.st.Repaired += int64(len(d.Stripes) - len(left))
 	r.st.Failed += int64(len(left))

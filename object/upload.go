@@ -66,12 +66,16 @@ func (s *Service) PutPart(ctx context.Context, r PartRequest) (Part, error) {
 	}
 	var p Part
 	owner := Owner{Key: r.Key, Upload: r.Upload, Part: r.Number}
-	_, err := s.commitBody(ctx, r.Bucket, owner, r.Body, func(ctx context.Context, ref bucketRef, w written) error {
+	w, recovered, err := s.commitBody(ctx, r.Bucket, owner, r.Body, func(ctx context.Context, ref bucketRef, w written) error {
 		q := partCommand{Bucket: ref, Key: r.Key, Upload: r.Upload, Number: r.Number, Body: w}
 		return do(ctx, s.db, kindPartPut, objectKey(ref.ID, r.Key), &q, &p)
 	})
 	if err != nil {
 		return Part{}, errs.Wrap(op, err)
+	}
+	if recovered { // the reply that holds the part was lost
+		p = Part{Number: r.Number, Size: w.Extent.Size, ETag: w.Seal.ETag, Checksums: w.Seal.Checksums,
+			Modified: s.hlc.Now().Time(), Extent: w.Extent}
 	}
 	return p, nil
 }

@@ -244,66 +244,56 @@ func dumbUploads(all []Upload, q UploadsRequest) (page []string, more bool) {
 	return page, more
 }
 
-// TestManyParts: an upload of the most parts completes into one record, an
-// abort takes several commands, and all bytes are freed.
+// fakePart commits a part large enough to complete, without writing its bytes.
+func (r *rig) fakePart(b Bucket, up Upload, n int, seq uint64) CompletedPart {
+	r.t.Helper()
+	c := partCommand{Bucket: bucketRef{b.Name, b.ID}, Key: up.Key, Upload: up.ID, Number: n, Body: written{
+		Extent: Extent{Base: Base{1, seq}, Size: big, StripeSize: 8 << 20, Protection: chunk.Replicas(1)},
+		Seal:   Seal{ETag: etag([]byte{byte(n)}), Checksums: []Checksum{{"SHA256", "COMPOSITE", strings.Repeat("x", 44)}}}}}
+	var p Part
+	if err := do(ctx, r.db, kindPartPut, objectKey(b.ID, up.Key), &c, &p); err != nil {
+		r.t.Fatal(err)
+	}
+	return CompletedPart{n, p.ETag}
+}
+
+// TestManyParts: thousands of parts complete into one record, an abort of them
+// takes several commands, and all bytes are freed.
 func TestManyParts(t *testing.T) {
+	const many = abortPartsMax + 100
 	r := newRig(t)
 	b := r.bucket("b")
 	up, other := r.upload("k"), r.upload("k")
-	anchor := objectKey(b.ID, "k")
 	tail := random(10)
 	last := r.part(up, PartNumberMax, tail)
-	if _, err := r.svc.PutPart(ctx, PartRequest{Bucket: "b", Key: "k", Upload: other.ID, Number: 1, Body: body(tail)}); err != nil {
-		t.Fatal(err)
-	}
-	// Parts large enough to complete, committed without writing their bytes.
-	e := Extent{Size: big, StripeSize: 8 << 20, Protection: chunk.Replicas(1)}
-	var q CompleteRequest
-	for n := 1; n < PartNumberMax; n++ {
-		e.Base = Base{1, uint64(1000 + n)}
-		for _, id := range []UploadID{up.ID, other.ID} {
-			c := partCommand{Bucket: bucketRef{"b", b.ID}, Key: "k", Upload: id, Number: n,
-				Body: written{Extent: e, Seal: Seal{ETag: etag([]byte{byte(n)}), Checksums: []Checksum{{"SHA256", "COMPOSITE", strings.Repeat("x", 44)}}}}}
-			if id == other.ID {
-				if n > 5 {
-					continue
-				}
-				c.Body.Extent.Base.Sequence += 1 << 20
-			}
-			var p Part
-			if err := do(ctx, r.db, kindPartPut, anchor, &c, &p); err != nil {
-				t.Fatal(err)
-			}
-			if id == up.ID {
-				q.Parts = append(q.Parts, CompletedPart{n, p.ETag})
-			}
-		}
+	q := CompleteRequest{Bucket: "b", Key: "k", Upload: up.ID, Seal: sealAll}
+	for n := 1; n <= many; n++ {
+		q.Parts = append(q.Parts, r.fakePart(b, up, n, uint64(1000+n)))
+		r.fakePart(b, other, n, uint64(1<<20+n))
 	}
 	q.Parts = append(q.Parts, CompletedPart{PartNumberMax, last.ETag})
-	q.Bucket, q.Key, q.Upload, q.Seal = "b", "k", up.ID, sealAll
 	if _, err := r.svc.Complete(ctx, q); err != nil {
 		t.Fatal(err)
 	}
 	_, o, err := r.svc.Stat(ctx, "b", "k")
-	if err != nil || len(o.Parts) != PartNumberMax || o.Size != (PartNumberMax-1)*big+10 {
+	if err != nil || len(o.Parts) != many+1 || o.Size != many*big+10 {
 		t.Fatalf("%d parts of %d bytes, %v", len(o.Parts), o.Size, err)
 	}
 	var w bytes.Buffer
 	if err := r.svc.WriteRange(ctx, &w, o, o.Size-4, 4); err != nil || !bytes.Equal(w.Bytes(), tail[6:]) {
 		t.Fatalf("the last bytes are %x, %v", w.Bytes(), err)
 	}
-	if err := r.svc.Abort(ctx, "b", "k", other.ID); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.svc.Delete(ctx, "b", DeleteItem{Key: "k"}); err != nil {
-		t.Fatal(err)
+	for _, err := range []error{r.svc.Abort(ctx, "b", "k", other.ID), r.svc.Delete(ctx, "b", DeleteItem{Key: "k"})} {
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	p := r.purger()
 	for i := 0; i == 0 || p.from != nil; i++ {
 		step(t, p)
 	}
 	step(t, p)
-	if n, _ := r.live(); n != 0 || p.Status().Entries != 0 {
-		t.Fatalf("%d chunks live, %+v", n, p.Status())
+	if st := p.Status(); st.Entries != 0 || st.Purged != 2*many+1 {
+		t.Fatalf("%+v", st)
 	}
 }

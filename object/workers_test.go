@@ -10,6 +10,7 @@ import (
 
 	"torc/chunk"
 	"torc/internal/errs"
+	"torc/meta"
 )
 
 // short answers every write as this receipt says; puts and deletes take effect.
@@ -107,7 +108,13 @@ func TestDebt(t *testing.T) {
 	if st := rep.Status(); st.Failed != 3 || st.Owed.Stripes != 3 {
 		t.Fatalf("%+v", st)
 	}
+	before := store.puts
+	step(t, rep)
+	if store.puts != before {
+		t.Fatal("no pause after a walk that repaired nothing")
+	}
 	store.set(chunk.Receipt{})
+	r.clock.Advance(repairBackoffMin)
 	step(t, rep)
 	if sum, _ := r.svc.Debt(ctx); sum != (DebtSummary{}) {
 		t.Fatalf("repaired, but owed %+v", sum)
@@ -224,4 +231,84 @@ func TestConcurrent(t *testing.T) {
 	if err := r.svc.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestLostReply: a commit whose reply is lost is found out to have happened.
+func TestLostReply(t *testing.T) {
+	r := newRig(t)
+	r.bucket("b")
+	up := r.upload("k")
+	db := &losing{DB: r.db}
+	r.svc.db = db
+	for _, kind := range []meta.Kind{kindPut, kindPartPut, kindComplete} {
+		db.kind = kind
+		var (
+			err error
+			got Object
+		)
+		switch kind {
+		case kindPut:
+			got, err = r.svc.Put(ctx, PutRequest{Bucket: "b", Key: "k", Body: body(random(150))})
+			if _, o, _ := r.svc.Stat(ctx, "b", "k"); !o.Modified.Equal(got.Modified) || o.ETag != got.ETag {
+				t.Fatalf("put answers %+v, stored is %+v", got, o)
+			}
+		case kindPartPut:
+			p := r.part(up, 1, random(200))
+			if page, _ := r.svc.Parts(ctx, "b", "k", up.ID, 0, 9); len(page.Parts) != 1 || page.Parts[0].ETag != p.ETag || p.Size != 200 {
+				t.Fatalf("part answers %+v, stored is %+v", p, page.Parts)
+			}
+		case kindComplete:
+			got, err = r.complete(up, Part{Number: 1, ETag: etag(random(200))})
+		}
+		if err != nil || db.lost != 1 {
+			t.Fatalf("%s: %v, %d replies lost", kind, err, db.lost)
+		}
+		db.lost = 0
+	}
+	if r.svc.sessions.cur.doubts != 0 {
+		t.Fatal("the session is in doubt without need")
+	}
+	db.kind, db.deaf = kindPut, true // now the question gets no answer either
+	_, err := r.svc.Put(ctx, PutRequest{Bucket: "b", Key: "k", Body: body(random(150))})
+	wantKind(t, err, errs.Unknown, "")
+	if r.svc.sessions.cur.doubts != 1 {
+		t.Fatal("the session is not in doubt")
+	}
+	db.deaf, db.kind = false, ""
+	if got, err := r.read("b", "k"); err != nil || len(got) != 150 {
+		t.Fatalf("the bytes of a commit in doubt: %d, %v", len(got), err)
+	}
+	first := r.svc.sessions.cur.id
+	r.clock.Advance(DefaultRotateAfter)
+	if err := r.svc.Maintain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if o := r.put("b", "k2", random(150)); o.Parts[0].Extent.Base.Volume == first {
+		t.Fatal("the session in doubt is still in use")
+	}
+}
+
+// losing executes commands of a kind and loses the first reply; deaf, it loses
+// the references' too.
+type losing struct {
+	meta.DB
+	kind meta.Kind
+	lost int
+	deaf bool
+}
+
+func (l *losing) Do(ctx context.Context, c meta.Command) ([]byte, error) {
+	b, err := l.DB.Do(ctx, c)
+	if c.Kind == l.kind && l.lost == 0 {
+		l.lost++
+		return nil, errs.E("meta.Do", errs.Unknown, "the reply is lost")
+	}
+	return b, err
+}
+
+func (l *losing) Query(ctx context.Context, c meta.Command) ([]byte, error) {
+	if l.deaf && c.Kind == kindRefs {
+		return nil, errs.E("meta.Query", errs.Unavailable, "no leader")
+	}
+	return l.DB.Query(ctx, c)
 }
