@@ -139,6 +139,9 @@ func (c *call) readBody(limit int64, digest bool) ([]byte, error) {
 	if body.Size() > limit {
 		return nil, documentTooLarge(body.Size(), limit)
 	}
+	if err := c.admitDocument(body.Size(), limit); err != nil {
+		return nil, err
+	}
 	sums := checksum.NewReader(body, expect)
 	b, err := io.ReadAll(io.LimitReader(sums, limit+1))
 	if err != nil {
@@ -151,6 +154,30 @@ func (c *call) readBody(limit int64, digest bool) ([]byte, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// admitDocument bounds the memory that documents take together: the large ones
+// are few and far between.
+func (c *call) admitDocument(size, limit int64) error {
+	if size < 0 {
+		size = limit
+	}
+	if size <= LargeDocumentBytes {
+		return nil
+	}
+	select {
+	case c.h.large <- struct{}{}:
+		c.large = true
+		return nil
+	default:
+		return fail("SlowDown")
+	}
+}
+
+func (c *call) releaseLarge() {
+	if c.large {
+		<-c.h.large
+	}
 }
 
 func documentTooLarge(size, limit int64) error {

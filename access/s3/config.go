@@ -157,6 +157,7 @@ type Handler struct {
 	auth     *authenticator
 	routes   routeTable
 	slots    chan struct{} // one token per request under way
+	large    chan struct{} // one token per request that holds a large document
 	idPrefix uint32        // random, so that request ids differ between processes
 	idNext   atomic.Uint64
 }

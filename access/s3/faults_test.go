@@ -3,6 +3,8 @@ package s3
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
@@ -346,5 +348,45 @@ func TestObservationsAndAccessLog(t *testing.T) {
 	}
 	if strings.Contains(log.String(), aliceSecret) {
 		t.Error("a secret in the log")
+	}
+}
+
+// Documents are bounded one by one and together.
+func TestLargeDocuments(t *testing.T) {
+	r := newRig(t, false)
+	r.must(200, "PUT", "/bkt", "")
+	pad := strings.Repeat(" ", LargeDocumentBytes)
+	sum := func(body string) string {
+		m := md5.Sum([]byte(body))
+		return "Content-MD5: " + base64.StdEncoding.EncodeToString(m[:])
+	}
+	doc := "<Delete>" + pad + "<Object><Key>a</Key></Object></Delete>"
+	if got := r.send(r.request("POST", "/bkt?delete", doc, sum(doc))); got.status != 200 {
+		t.Errorf("a large document: %d %s", got.status, got.body)
+	}
+	for range LargeDocumentsMax {
+		r.handler.large <- struct{}{}
+	}
+	r.send(r.request("POST", "/bkt?delete", doc, sum(doc))).wantError(t, 503, "SlowDown")
+	small := "<Delete><Object><Key>a</Key></Object></Delete>"
+	if got := r.send(r.request("POST", "/bkt?delete", small, sum(small))); got.status != 200 {
+		t.Errorf("a small document: %d %s", got.status, got.body)
+	}
+	for range LargeDocumentsMax {
+		<-r.handler.large
+	}
+	doc = "<Delete>" + strings.Repeat(" ", DeleteXMLMax) + "</Delete>"
+	r.send(r.request("POST", "/bkt?delete", doc, sum(doc))).wantError(t, 400, "MaxMessageLengthExceeded")
+	q := r.request("POST", "/bkt?delete", doc, sum(doc))
+	q.ContentLength = -1 // chunked: the length shows only as it comes
+	r.send(q).wantError(t, 400, "MaxMessageLengthExceeded")
+	doc = "<Delete>" + strings.Repeat("<Object><Key>a</Key></Object>", 1001) + "</Delete>"
+	r.send(r.request("POST", "/bkt?delete", doc, sum(doc))).wantError(t, 400, "MalformedXML")
+	doc = "<Delete>" + strings.Repeat("<Object><Key>a</Key></Object>", 1000) + "</Delete>"
+	if got := r.send(r.request("POST", "/bkt?delete", doc, sum(doc))); got.status != 200 {
+		t.Errorf("a thousand keys: %d %.300s", got.status, got.body)
+	}
+	if n := len(r.handler.large); n != 0 {
+		t.Errorf("%d tokens not given back", n)
 	}
 }

@@ -27,6 +27,7 @@ func New(cfg Config) *Handler {
 		auth:     newAuthenticator(cfg),
 		routes:   newRouteTable(),
 		slots:    make(chan struct{}, cfg.RequestsMax),
+		large:    make(chan struct{}, LargeDocumentsMax),
 		idPrefix: rand.Uint32(),
 	}
 }
@@ -46,6 +47,7 @@ type call struct {
 	auth  *sigv4.Auth
 	cred  identity.Credential // without the secret
 	raw   *idleBody           // the body as it comes from the client
+	large bool                // holds a token of Handler.large
 	code  Code                // of the error answered, for metrics and log
 }
 
@@ -57,6 +59,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := h.newCall(w, r)
 	defer c.finish()
 	defer c.recoverPanic()
+	defer c.releaseLarge()
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()

@@ -10,6 +10,8 @@ const (
 	DeleteXMLMax        = 2 << 20   // bytes of a DeleteObjects document
 	CompleteXMLMax      = 4 << 20   // bytes of a CompleteMultipartUpload document: 10,000 parts with checksums
 	BucketXMLMax        = 64 << 10  // bytes of a CreateBucket document
+	LargeDocumentsMax   = 32        // requests at once with a document over LargeDocumentBytes; more get SlowDown
+	LargeDocumentBytes  = 256 << 10 // bytes; a thousand keys or parts are below it
 	ListBucketsMax      = 10000     // buckets of one ListBuckets page
 	BucketNameLenMin    = 3         // bytes
 	BucketNameLenMax    = 63        // bytes

@@ -60,7 +60,7 @@ func (c *call) listObjects() error {
 	if err != nil {
 		return err
 	}
-	w := newListWriter(l.encode)
+	w := newListWriter(l)
 	defer w.release()
 	w.open("ListBucketResult")
 	w.text("Name", string(c.bucket))
@@ -93,7 +93,7 @@ func (c *call) listObjectsV2() error {
 	if err != nil {
 		return err
 	}
-	w := newListWriter(l.encode)
+	w := newListWriter(l)
 	defer w.release()
 	w.open("ListBucketResult")
 	w.text("Name", string(c.bucket))

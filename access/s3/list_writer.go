@@ -17,12 +17,13 @@ type listWriter struct {
 	encode bool // names URL-encoded
 }
 
-// listBufferBytes holds a full page of keys of ordinary length.
-const listBufferBytes = 512 << 10
+// listEntryBytes is what an entry takes whose key is of ordinary length; longer
+// ones make append allocate.
+const listEntryBytes = 400
 
-func newListWriter(encode bool) *listWriter {
-	p := buf.Get(listBufferBytes)
-	return &listWriter{pool: p, b: p.B[:0], encode: encode}
+func newListWriter(l *listing) *listWriter {
+	p := buf.Get((len(l.page.Objects) + len(l.page.Prefixes) + 4) * listEntryBytes)
+	return &listWriter{pool: p, b: p.B[:0], encode: l.encode}
 }
 
 // release gives the buffer back; what close returned is void from then on.
