@@ -159,6 +159,9 @@ func (h *history) open() {
 		h.t.Fatalf("Open: %v\n%v\n%s", err, h.log, h.ev)
 	}
 	h.d = d
+	for _, k := range h.keys {
+		h.learn(k) // before reclaim can forget a delete of unknown outcome
+	}
 }
 
 func (h *history) step() {
