@@ -3,6 +3,7 @@ package object
 import (
 	"bytes"
 
+	"torc/internal/codec"
 	"torc/internal/errs"
 	"torc/meta"
 )
@@ -76,7 +77,7 @@ type bucketRef struct {
 	ID   BucketID
 }
 
-func (b *bucketRef) code(c *coder) { text(c, &b.Name); number(c, &b.ID) }
+func (b *bucketRef) code(c *coder) { codec.Text(c, &b.Name); codec.Number(c, &b.ID) }
 
 // openBucket returns the bucket of a reference. It reads the bucket's record in
 // the transaction of the object's command: right as long as one range holds
@@ -107,7 +108,7 @@ type bucketCreated struct {
 	Taken  bool
 }
 
-func (r *bucketCreated) code(c *coder) { r.Bucket.code(c); c.flag(&r.Taken) }
+func (r *bucketCreated) code(c *coder) { r.Bucket.code(c); c.Flag(&r.Taken) }
 
 // evalBucketCreate also writes the owner's index. Both records lie in one range
 // today; after a split the index is written by a second, idempotent command.
@@ -130,7 +131,7 @@ func evalBucketCreate(txn meta.Txn, q *bucketCreate, r *bucketCreated) error {
 
 type bucketGet struct{ Name BucketName }
 
-func (q *bucketGet) code(c *coder) { text(c, &q.Name) }
+func (q *bucketGet) code(c *coder) { codec.Text(c, &q.Name) }
 
 func evalBucketGet(txn meta.Txn, q *bucketGet, r *Bucket) error {
 	found, err := load(txn, "bucket", bucketKey(q.Name), r)
@@ -147,10 +148,10 @@ type bucketList struct {
 }
 
 func (q *bucketList) code(c *coder) {
-	text(c, &q.Owner)
-	text(c, &q.Prefix)
-	text(c, &q.After)
-	number(c, &q.Limit)
+	codec.Text(c, &q.Owner)
+	codec.Text(c, &q.Prefix)
+	codec.Text(c, &q.After)
+	codec.Number(c, &q.Limit)
 }
 
 type bucketPage struct {
@@ -159,8 +160,8 @@ type bucketPage struct {
 }
 
 func (p *bucketPage) code(c *coder) {
-	list(c, &p.Buckets, func(c *coder, b *Bucket) { b.code(c) })
-	c.flag(&p.More)
+	codec.List(c, &p.Buckets, func(c *coder, b *Bucket) { b.code(c) })
+	c.Flag(&p.More)
 }
 
 func evalBucketList(txn meta.Txn, q *bucketList, r *bucketPage) error {

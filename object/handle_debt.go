@@ -3,6 +3,7 @@ package object
 import (
 	"time"
 
+	"torc/internal/codec"
 	"torc/meta"
 )
 
@@ -26,8 +27,8 @@ type debtEntry struct {
 }
 
 func (p *debtPage) code(c *coder) {
-	list(c, &p.Entries, func(c *coder, e *debtEntry) { c.bytes(&e.Anchor); e.Record.code(c) })
-	c.bytes(&p.Next)
+	codec.List(c, &p.Entries, func(c *coder, e *debtEntry) { c.Bytes(&e.Anchor); e.Record.code(c) })
+	c.Bytes(&p.Next)
 }
 
 // debtPageBytes bounds one page: an extent of many stripes is a large entry.
@@ -56,9 +57,9 @@ type debtSettle struct {
 }
 
 func (q *debtSettle) code(c *coder) {
-	c.bytes(&q.Anchor)
+	c.Bytes(&q.Anchor)
 	q.Base.code(c)
-	list(c, &q.Left, func(c *coder, d *StripeDebt) { d.code(c) })
+	codec.List(c, &q.Left, func(c *coder, d *StripeDebt) { d.code(c) })
 }
 
 func evalDebtSettle(txn meta.Txn, q *debtSettle, _ *empty) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 
+	"torc/internal/codec"
 	"torc/internal/errs"
 	"torc/meta"
 )
@@ -21,11 +22,11 @@ type listQuery struct {
 
 func (q *listQuery) code(c *coder) {
 	q.Bucket.code(c)
-	text(c, &q.Prefix)
-	text(c, &q.Delimiter)
-	text(c, &q.After)
-	text(c, &q.From)
-	number(c, &q.Limit)
+	codec.Text(c, &q.Prefix)
+	codec.Text(c, &q.Delimiter)
+	codec.Text(c, &q.After)
+	codec.Text(c, &q.From)
+	codec.Number(c, &q.Limit)
 }
 
 // listReply is a page in the order of keys.
@@ -39,10 +40,10 @@ type listReply struct {
 
 func (r *listReply) code(c *coder) {
 	r.Bucket.code(c)
-	number(c, &r.Count)
-	c.bytes(&r.Raw)
-	c.flag(&r.More)
-	text(c, &r.Resume)
+	codec.Number(c, &r.Count)
+	c.Bytes(&r.Raw)
+	c.Flag(&r.More)
+	codec.Text(c, &r.Resume)
 }
 
 // rollup returns the common prefix that key belongs to, nil if to none.
@@ -143,7 +144,7 @@ func listRun(txn meta.Txn, span meta.Span, q *listQuery, r *listReply, out *[]by
 		key := k[bucketPrefixLen:]
 		if g := rollup(key, len(q.Prefix), delimiter); g != nil {
 			group = bytes.Clone(g)
-			*out = appendBytes(append(*out, 1), g)
+			*out = codec.AppendBytes(append(*out, 1), g)
 			r.Count++
 			return false
 		}
@@ -151,7 +152,7 @@ func listRun(txn meta.Txn, span meta.Span, q *listQuery, r *listReply, out *[]by
 		if head, bad = headBytes(v); bad != nil {
 			return false
 		}
-		*out = appendBytes(appendBytes(append(*out, 0), key), head)
+		*out = codec.AppendBytes(codec.AppendBytes(append(*out, 0), key), head)
 		r.Count++
 		return true
 	})
@@ -171,12 +172,12 @@ type uploadsQuery struct {
 
 func (q *uploadsQuery) code(c *coder) {
 	q.Bucket.code(c)
-	text(c, &q.Prefix)
-	text(c, &q.Delimiter)
-	text(c, &q.AfterKey)
-	text(c, &q.AfterUpload)
-	text(c, &q.From)
-	number(c, &q.Limit)
+	codec.Text(c, &q.Prefix)
+	codec.Text(c, &q.Delimiter)
+	codec.Text(c, &q.AfterKey)
+	codec.Text(c, &q.AfterUpload)
+	codec.Text(c, &q.From)
+	codec.Number(c, &q.Limit)
 }
 
 // uploadEntry is an upload, or a common prefix when Upload is "".
@@ -193,13 +194,13 @@ type uploadsReply struct {
 }
 
 func (r *uploadsReply) code(c *coder) {
-	list(c, &r.Entries, func(c *coder, e *uploadEntry) {
-		text(c, &e.Key)
-		text(c, &e.Upload)
+	codec.List(c, &r.Entries, func(c *coder, e *uploadEntry) {
+		codec.Text(c, &e.Key)
+		codec.Text(c, &e.Upload)
 		e.Record.code(c)
 	})
-	c.flag(&r.More)
-	text(c, &r.Resume)
+	c.Flag(&r.More)
+	codec.Text(c, &r.Resume)
 }
 
 // uploadsStart returns where a page of uploads begins: as the first plain key

@@ -3,6 +3,7 @@ package object
 import (
 	"slices"
 
+	"torc/internal/codec"
 	"torc/internal/errs"
 	"torc/meta"
 )
@@ -86,7 +87,7 @@ type written struct {
 
 func (w *written) code(c *coder) {
 	w.Extent.code(c)
-	list(c, &w.Debt, func(c *coder, d *StripeDebt) { d.code(c) })
+	codec.List(c, &w.Debt, func(c *coder, d *StripeDebt) { d.code(c) })
 	w.Seal.code(c)
 }
 
@@ -102,10 +103,10 @@ type putCommand struct {
 
 func (q *putCommand) code(c *coder) {
 	q.Bucket.code(c)
-	text(c, &q.Key)
+	codec.Text(c, &q.Key)
 	q.Body.code(c)
 	q.Meta.code(c)
-	text(c, &q.Class)
+	codec.Text(c, &q.Class)
 	q.If.code(c)
 }
 
@@ -159,7 +160,7 @@ type keyQuery struct {
 	Key    string
 }
 
-func (q *keyQuery) code(c *coder) { q.Bucket.code(c); text(c, &q.Key) }
+func (q *keyQuery) code(c *coder) { q.Bucket.code(c); codec.Text(c, &q.Key) }
 
 // statReply passes the record on as it is stored.
 type statReply struct {
@@ -167,7 +168,7 @@ type statReply struct {
 	Record []byte
 }
 
-func (r *statReply) code(c *coder) { r.Bucket.code(c); c.bytes(&r.Record) }
+func (r *statReply) code(c *coder) { r.Bucket.code(c); c.Bytes(&r.Record) }
 
 func evalStat(txn meta.Txn, q *keyQuery, r *statReply) (err error) {
 	if r.Bucket, err = openBucket(txn, q.Bucket); err != nil {
@@ -190,7 +191,7 @@ type deleteCommand struct {
 
 func (q *deleteCommand) code(c *coder) {
 	q.Bucket.code(c)
-	list(c, &q.Items, func(c *coder, i *DeleteItem) { text(c, &i.Key); text(c, &i.IfMatch) })
+	codec.List(c, &q.Items, func(c *coder, i *DeleteItem) { codec.Text(c, &i.Key); codec.Text(c, &i.IfMatch) })
 }
 
 // itemAnswer is one item's outcome; the zero value is success.
@@ -200,13 +201,17 @@ type itemAnswer struct {
 	Text   string
 }
 
-func (a *itemAnswer) code(c *coder) { number(c, &a.Kind); text(c, &a.Reason); text(c, &a.Text) }
+func (a *itemAnswer) code(c *coder) {
+	codec.Number(c, &a.Kind)
+	codec.Text(c, &a.Reason)
+	codec.Text(c, &a.Text)
+}
 
 // deleteReply answers the first items; the others are to be sent again.
 type deleteReply struct{ Done []itemAnswer }
 
 func (r *deleteReply) code(c *coder) {
-	list(c, &r.Done, func(c *coder, a *itemAnswer) { a.code(c) })
+	codec.List(c, &r.Done, func(c *coder, a *itemAnswer) { a.code(c) })
 }
 
 // deleteWorkMax bounds the bytes that one command reads and writes, before its

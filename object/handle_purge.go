@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"torc/internal/clock"
+	"torc/internal/codec"
 	"torc/internal/errs"
 	"torc/meta"
 )
@@ -18,14 +19,14 @@ type reference struct {
 type refsQuery struct{ Refs []reference }
 
 func (q *refsQuery) code(c *coder) {
-	list(c, &q.Refs, func(c *coder, r *reference) { r.Owner.code(c); r.Base.code(c) })
+	codec.List(c, &q.Refs, func(c *coder, r *reference) { r.Owner.code(c); r.Base.code(c) })
 }
 
 // refsReply answers the first references; the others are to be sent again,
 // routed by the first of them.
 type refsReply struct{ Used []bool }
 
-func (r *refsReply) code(c *coder) { list(c, &r.Used, func(c *coder, b *bool) { c.flag(b) }) }
+func (r *refsReply) code(c *coder) { codec.List(c, &r.Used, func(c *coder, b *bool) { c.Flag(b) }) }
 
 func evalRefs(txn meta.Txn, q *refsQuery, r *refsReply) error {
 	bases := map[string]map[Base]bool{} // by anchor: objects of 10,000 parts are asked for 10,000 times
@@ -108,7 +109,11 @@ type walkQuery struct {
 	Grace time.Duration // younger entries are not due
 }
 
-func (q *walkQuery) code(c *coder) { c.bytes(&q.From); number(c, &q.Limit); number(c, &q.Grace) }
+func (q *walkQuery) code(c *coder) {
+	c.Bytes(&q.From)
+	codec.Number(c, &q.Limit)
+	codec.Number(c, &q.Grace)
+}
 
 // walkWorkMax bounds the entries that one command looks at.
 const walkWorkMax = 8192
@@ -164,11 +169,11 @@ type purgePage struct {
 }
 
 func (p *purgePage) code(c *coder) {
-	list(c, &p.Due, func(c *coder, e *purgeEntry) { c.bytes(&e.Anchor); e.Record.code(c) })
-	c.bytes(&p.Next)
-	number(c, &p.Seen)
-	number(c, &p.Bytes)
-	number(c, &p.Oldest)
+	codec.List(c, &p.Due, func(c *coder, e *purgeEntry) { c.Bytes(&e.Anchor); e.Record.code(c) })
+	c.Bytes(&p.Next)
+	codec.Number(c, &p.Seen)
+	codec.Number(c, &p.Bytes)
+	codec.Number(c, &p.Oldest)
 }
 
 func evalPurgeScan(txn meta.Txn, q *walkQuery, r *purgePage) (err error) {
@@ -201,10 +206,10 @@ type purgeDone struct {
 }
 
 func (q *purgeDone) code(c *coder) {
-	entry := func(c *coder, e *purgeEntry) { c.bytes(&e.Anchor); e.Record.code(c) }
-	list(c, &q.Gone, entry)
-	list(c, &q.Later, entry)
-	list(c, &q.Delay, func(c *coder, d *time.Duration) { number(c, d) })
+	entry := func(c *coder, e *purgeEntry) { c.Bytes(&e.Anchor); e.Record.code(c) }
+	codec.List(c, &q.Gone, entry)
+	codec.List(c, &q.Later, entry)
+	codec.List(c, &q.Delay, func(c *coder, d *time.Duration) { codec.Number(c, d) })
 }
 
 func evalPurgeDone(txn meta.Txn, q *purgeDone, _ *empty) error {
@@ -233,7 +238,7 @@ type expired struct {
 	Removed int
 }
 
-func (r *expired) code(c *coder) { c.bytes(&r.Next); number(c, &r.Removed) }
+func (r *expired) code(c *coder) { c.Bytes(&r.Next); codec.Number(c, &r.Removed) }
 
 // evalOutcomeExpire forgets the outcomes of completions older than q.Grace.
 func evalOutcomeExpire(txn meta.Txn, q *walkQuery, r *expired) error {

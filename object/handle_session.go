@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"torc/internal/codec"
 	"torc/internal/errs"
 	"torc/meta"
 )
@@ -15,12 +16,12 @@ type sessionOpen struct {
 	Takeover bool
 }
 
-func (q *sessionOpen) code(c *coder) { text(c, &q.Name); c.flag(&q.Takeover) }
+func (q *sessionOpen) code(c *coder) { codec.Text(c, &q.Name); c.Flag(&q.Takeover) }
 
 // sessionID names a session.
 type sessionID struct{ ID uint32 }
 
-func (q *sessionID) code(c *coder) { number(c, &q.ID) }
+func (q *sessionID) code(c *coder) { codec.Number(c, &q.ID) }
 
 func evalSessionOpen(txn meta.Txn, q *sessionOpen, r *sessionID) error {
 	if q.Takeover {
@@ -82,16 +83,16 @@ type sessionsReply struct {
 }
 
 func (r *sessionsReply) code(c *coder) {
-	list(c, &r.Sessions, func(c *coder, s *Session) {
-		number(c, &s.ID)
-		text(c, &s.Name)
-		c.when(&s.Opened)
-		c.when(&s.Closed)
-		number(c, &s.Age)
-		list(c, &s.Swept, func(c *coder, e *string) { text(c, e) })
+	codec.List(c, &r.Sessions, func(c *coder, s *Session) {
+		codec.Number(c, &s.ID)
+		codec.Text(c, &s.Name)
+		c.When(&s.Opened)
+		c.When(&s.Closed)
+		codec.Number(c, &s.Age)
+		codec.List(c, &s.Swept, func(c *coder, e *string) { codec.Text(c, e) })
 	})
-	c.flag(&r.More)
-	number(c, &r.Last)
+	c.Flag(&r.More)
+	codec.Number(c, &r.Last)
 }
 
 // sessionPageMax bounds one page of sessions.
@@ -141,9 +142,9 @@ type sessionSwept struct {
 }
 
 func (q *sessionSwept) code(c *coder) {
-	number(c, &q.ID)
-	text(c, &q.Server)
-	list(c, &q.Servers, func(c *coder, e *string) { text(c, e) })
+	codec.Number(c, &q.ID)
+	codec.Text(c, &q.Server)
+	codec.List(c, &q.Servers, func(c *coder, e *string) { codec.Text(c, e) })
 }
 
 func evalSessionSwept(txn meta.Txn, q *sessionSwept, _ *empty) error {

@@ -1,6 +1,7 @@
 package object
 
 import (
+	"torc/internal/codec"
 	"torc/internal/errs"
 	"torc/meta"
 )
@@ -15,8 +16,8 @@ type uploadCreate struct {
 
 func (q *uploadCreate) code(c *coder) {
 	q.Bucket.code(c)
-	text(c, &q.Key)
-	c.bytes(&q.Random)
+	codec.Text(c, &q.Key)
+	c.Bytes(&q.Random)
 	q.Record.code(c)
 }
 
@@ -25,7 +26,7 @@ type uploadReply struct {
 	Record uploadRecord
 }
 
-func (r *uploadReply) code(c *coder) { text(c, &r.ID); r.Record.code(c) }
+func (r *uploadReply) code(c *coder) { codec.Text(c, &r.ID); r.Record.code(c) }
 
 func evalUploadCreate(txn meta.Txn, q *uploadCreate, r *uploadReply) error {
 	if _, err := openBucket(txn, q.Bucket); err != nil {
@@ -52,10 +53,10 @@ type uploadQuery struct {
 
 func (q *uploadQuery) code(c *coder) {
 	q.Bucket.code(c)
-	text(c, &q.Key)
-	text(c, &q.Upload)
-	number(c, &q.After)
-	number(c, &q.Limit)
+	codec.Text(c, &q.Key)
+	codec.Text(c, &q.Upload)
+	codec.Number(c, &q.After)
+	codec.Number(c, &q.Limit)
 }
 
 // openUpload loads an upload's record.
@@ -90,8 +91,8 @@ type partsReply struct {
 
 func (r *partsReply) code(c *coder) {
 	r.Record.code(c)
-	list(c, &r.Parts, func(c *coder, p *Part) { p.code(c) })
-	c.flag(&r.More)
+	codec.List(c, &r.Parts, func(c *coder, p *Part) { p.code(c) })
+	c.Flag(&r.More)
 }
 
 func evalPartList(txn meta.Txn, q *uploadQuery, r *partsReply) error {
@@ -127,7 +128,7 @@ const abortPartsMax = 2000
 // abortReply says whether parts are left, for another command.
 type abortReply struct{ More bool }
 
-func (r *abortReply) code(c *coder) { c.flag(&r.More) }
+func (r *abortReply) code(c *coder) { c.Flag(&r.More) }
 
 // evalUploadAbort queues the upload's parts, a bounded number at a time, and with
 // the last of them forgets the upload.
@@ -167,9 +168,9 @@ type partCommand struct {
 
 func (q *partCommand) code(c *coder) {
 	q.Bucket.code(c)
-	text(c, &q.Key)
-	text(c, &q.Upload)
-	number(c, &q.Number)
+	codec.Text(c, &q.Key)
+	codec.Text(c, &q.Upload)
+	codec.Number(c, &q.Number)
 	q.Body.code(c)
 }
 
@@ -220,10 +221,10 @@ type completeCommand struct {
 
 func (q *completeCommand) code(c *coder) {
 	q.Bucket.code(c)
-	text(c, &q.Key)
-	text(c, &q.Upload)
-	list(c, &q.Parts, func(c *coder, p *chosenPart) { number(c, &p.Number); p.Base.code(c) })
-	text(c, &q.List)
+	codec.Text(c, &q.Key)
+	codec.Text(c, &q.Upload)
+	codec.List(c, &q.Parts, func(c *coder, p *chosenPart) { codec.Number(c, &p.Number); p.Base.code(c) })
+	codec.Text(c, &q.List)
 	q.Seal.code(c)
 	q.If.code(c)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 
 	"torc/chunk"
+	"torc/internal/codec"
 	"torc/internal/errs"
 	"torc/meta"
 )
@@ -160,10 +161,10 @@ type Owner struct {
 }
 
 func (o *Owner) code(c *coder) {
-	number(c, &o.Bucket)
-	text(c, &o.Key)
-	text(c, &o.Upload)
-	number(c, &o.Part)
+	codec.Number(c, &o.Bucket)
+	codec.Text(c, &o.Key)
+	codec.Text(c, &o.Upload)
+	codec.Number(c, &o.Part)
 }
 
 // ParseOwner reads Attrs.Owner of a chunk this package wrote; errs.Corrupt for

@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 
+	"torc/internal/codec"
 	"torc/internal/errs"
 )
 
@@ -64,7 +65,7 @@ func checkListing(op, prefix, delimiter, after string) error {
 
 // add appends a reply's entries and sets Next to the last of them.
 func (p *ListPage) add(r *listReply) error {
-	c := coder{in: string(r.Raw), reading: true}
+	c := codec.Reader(string(r.Raw))
 	if p.Objects == nil {
 		p.Objects = make([]Object, 0, r.Count)
 	}
@@ -74,14 +75,14 @@ func (p *ListPage) add(r *listReply) error {
 			isPrefix  bool
 			key, head string
 		)
-		c.flag(&isPrefix)
-		text(&c, &key)
+		c.Flag(&isPrefix)
+		codec.Text(&c, &key)
 		if p.Next = key; isPrefix {
 			p.Prefixes = append(p.Prefixes, key)
 			continue
 		}
-		if text(&c, &head); c.err != nil {
-			return c.err
+		if codec.Text(&c, &head); c.Err() != nil {
+			return c.Err()
 		}
 		h.Checksums = nil // not to be shared between objects
 		if err := decodeString("object head", head, &h); err != nil {
@@ -89,7 +90,7 @@ func (p *ListPage) add(r *listReply) error {
 		}
 		p.Objects = append(p.Objects, h.object(key))
 	}
-	return c.err
+	return c.Err()
 }
 
 // Uploads lists a bucket's uploads.

@@ -5,36 +5,41 @@ import (
 	"time"
 
 	"torc/internal/clock"
+	"torc/internal/codec"
 	"torc/internal/errs"
 )
 
-func (m *Metadata) code(c *coder) { c.dict(&m.System); c.dict(&m.User) }
+func (m *Metadata) code(c *coder) { c.Dict(&m.System); c.Dict(&m.User) }
 
-func (s *Checksum) code(c *coder) { text(c, &s.Algorithm); text(c, &s.Type); text(c, &s.Value) }
+func (s *Checksum) code(c *coder) {
+	codec.Text(c, &s.Algorithm)
+	codec.Text(c, &s.Type)
+	codec.Text(c, &s.Value)
+}
 
 func codeChecksums(c *coder, v *[]Checksum) {
-	list(c, v, func(c *coder, s *Checksum) { s.code(c) })
+	codec.List(c, v, func(c *coder, s *Checksum) { s.code(c) })
 }
 
-func (s *Seal) code(c *coder) { text(c, &s.ETag); codeChecksums(c, &s.Checksums) }
+func (s *Seal) code(c *coder) { codec.Text(c, &s.ETag); codeChecksums(c, &s.Checksums) }
 
 func (w *WriteCondition) code(c *coder) {
-	list(c, &w.IfMatch, func(c *coder, e *string) { text(c, e) })
-	list(c, &w.IfNoneMatch, func(c *coder, e *string) { text(c, e) })
+	codec.List(c, &w.IfMatch, func(c *coder, e *string) { codec.Text(c, e) })
+	codec.List(c, &w.IfNoneMatch, func(c *coder, e *string) { codec.Text(c, e) })
 }
 
-func (b *Base) code(c *coder) { number(c, &b.Volume); number(c, &b.Sequence) }
+func (b *Base) code(c *coder) { codec.Number(c, &b.Volume); codec.Number(c, &b.Sequence) }
 
 func (e *Extent) code(c *coder) {
 	e.Base.code(c)
-	number(c, &e.Size)
-	number(c, &e.StripeSize)
-	number(c, &e.Protection.Copies)
-	number(c, &e.Protection.K)
-	number(c, &e.Protection.M)
-	if c.reading && c.err == nil {
+	codec.Number(c, &e.Size)
+	codec.Number(c, &e.StripeSize)
+	codec.Number(c, &e.Protection.Copies)
+	codec.Number(c, &e.Protection.K)
+	codec.Number(c, &e.Protection.M)
+	if c.Reading() && c.Err() == nil {
 		if err := e.validate(); err != nil {
-			c.fail("%v", err)
+			c.Fail("%v", err)
 		}
 	}
 }
@@ -53,20 +58,20 @@ func (e *Extent) validate() error {
 }
 
 func (p *Part) code(c *coder) {
-	number(c, &p.Number)
-	text(c, &p.ETag)
+	codec.Number(c, &p.Number)
+	codec.Text(c, &p.ETag)
 	codeChecksums(c, &p.Checksums)
-	c.when(&p.Modified)
+	c.When(&p.Modified)
 	p.Extent.code(c)
 	p.Size = p.Extent.Size
 }
 
 func (b *Bucket) code(c *coder) {
-	number(c, &b.ID)
-	text(c, &b.Name)
-	text(c, &b.Owner)
-	text(c, &b.Region)
-	c.when(&b.Created)
+	codec.Number(c, &b.ID)
+	codec.Text(c, &b.Name)
+	codec.Text(c, &b.Owner)
+	codec.Text(c, &b.Region)
+	c.When(&b.Created)
 }
 
 // objectRecord is an object's record: the head, which is all that a listing
@@ -87,10 +92,10 @@ type objectHead struct {
 }
 
 func (h *objectHead) code(c *coder) {
-	number(c, &h.Size)
-	text(c, &h.ETag)
-	c.stamp(&h.At)
-	text(c, &h.Class)
+	codec.Number(c, &h.Size)
+	codec.Text(c, &h.ETag)
+	c.Stamp(&h.At)
+	codec.Text(c, &h.Class)
 	codeChecksums(c, &h.Checksums)
 }
 
@@ -100,20 +105,20 @@ func (h *objectHead) object(key string) Object {
 
 // code writes the head with its length before it, for headBytes.
 func (r *objectRecord) code(c *coder) {
-	if c.reading {
+	if c.Reading() {
 		var head string
-		text(c, &head)
-		if c.err == nil {
+		codec.Text(c, &head)
+		if c.Err() == nil {
 			if err := decodeString("object head", head, &r.Head); err != nil {
-				c.fail("%v", err)
+				c.Fail("%v", err)
 			}
 		}
 	} else {
 		head := appendMessage(make([]byte, 0, 128), &r.Head)
-		c.bytes(&head)
+		c.Bytes(&head)
 	}
 	r.Meta.code(c)
-	list(c, &r.Part, func(c *coder, p *Part) { p.code(c) })
+	codec.List(c, &r.Part, func(c *coder, p *Part) { p.code(c) })
 }
 
 func (r *objectRecord) object(key string) Object {
@@ -143,11 +148,11 @@ type uploadRecord struct {
 }
 
 func (u *uploadRecord) code(c *coder) {
-	c.stamp(&u.Started)
-	text(c, &u.Class)
+	c.Stamp(&u.Started)
+	codec.Text(c, &u.Class)
 	u.Meta.code(c)
-	text(c, &u.ChecksumAlgorithm)
-	text(c, &u.ChecksumType)
+	codec.Text(c, &u.ChecksumAlgorithm)
+	codec.Text(c, &u.ChecksumType)
 }
 
 func (u *uploadRecord) upload(key string, id UploadID) Upload {
@@ -162,7 +167,7 @@ type outcomeRecord struct {
 	Head objectHead
 }
 
-func (o *outcomeRecord) code(c *coder) { text(c, &o.List); o.Head.code(c) }
+func (o *outcomeRecord) code(c *coder) { codec.Text(c, &o.List); o.Head.code(c) }
 
 // purgeRecord is an extent whose bytes nobody refers to any more.
 type purgeRecord struct {
@@ -173,9 +178,9 @@ type purgeRecord struct {
 }
 
 func (p *purgeRecord) code(c *coder) {
-	c.stamp(&p.At)
-	c.stamp(&p.NotBefore)
-	number(c, &p.Attempts)
+	c.Stamp(&p.At)
+	c.Stamp(&p.NotBefore)
+	codec.Number(c, &p.Attempts)
 	p.Extent.code(c)
 }
 
@@ -187,9 +192,9 @@ type StripeDebt struct {
 }
 
 func (d *StripeDebt) code(c *coder) {
-	number(c, &d.Stripe)
-	number(c, &d.Missing)
-	number(c, &d.Misplaced)
+	codec.Number(c, &d.Stripe)
+	codec.Number(c, &d.Missing)
+	codec.Number(c, &d.Misplaced)
 }
 
 // debtRecord lists the stripes of one extent that are short of something.
@@ -200,9 +205,9 @@ type debtRecord struct {
 }
 
 func (d *debtRecord) code(c *coder) {
-	c.stamp(&d.Since)
+	c.Stamp(&d.Since)
 	d.Extent.code(c)
-	list(c, &d.Stripes, func(c *coder, s *StripeDebt) { s.code(c) })
+	codec.List(c, &d.Stripes, func(c *coder, s *StripeDebt) { s.code(c) })
 }
 
 // sessionRecord is a connector's session.
@@ -214,16 +219,16 @@ type sessionRecord struct {
 }
 
 func (s *sessionRecord) code(c *coder) {
-	text(c, &s.Name)
-	c.stamp(&s.Opened)
-	c.stamp(&s.Closed)
-	list(c, &s.Swept, func(c *coder, e *string) { text(c, e) })
+	codec.Text(c, &s.Name)
+	c.Stamp(&s.Opened)
+	c.Stamp(&s.Closed)
+	codec.List(c, &s.Swept, func(c *coder, e *string) { codec.Text(c, e) })
 }
 
 // counter is a number in a record.
 type counter struct{ N uint64 }
 
-func (n *counter) code(c *coder) { c.uvarint(&n.N) }
+func (n *counter) code(c *coder) { c.Uvarint(&n.N) }
 
 // stampTime is t.Time, but zero for zero.
 func stampTime(t clock.Timestamp) time.Time {

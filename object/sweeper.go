@@ -267,6 +267,9 @@ func (w *Sweeper) finish(ctx context.Context) error {
 
 func (w *Sweeper) mark(ctx context.Context, id uint32) error {
 	q := sessionSwept{ID: id, Server: w.cfg.Server, Servers: w.cfg.Servers()}
+	if !slices.Contains(q.Servers, w.cfg.Server) { // a list without this server is not the cluster's
+		return errs.E("object: report sweep", errs.Invalid, "%s is not among the servers %v", w.cfg.Server, q.Servers)
+	}
 	return do(ctx, w.cfg.DB, kindSessionSwept, sessionKey(id), &q, &empty{})
 }
 

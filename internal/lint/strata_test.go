@@ -19,7 +19,7 @@ type stratum struct {
 var strata = []stratum{
 	{"words and memory that everything uses", []string{"internal/errs", "internal/buf", "internal/lint"}},
 	{"seams: time, files, certificates", []string{"internal/clock", "internal/vfs", "internal/pki"}},
-	{"background loops", []string{"internal/loop"}},
+	{"background loops, encoding", []string{"internal/loop", "internal/codec"}},
 	{"the network", []string{"internal/transport"}},
 	{"waist 1: what a chunk store is", []string{"chunk"}},
 	{"waist 1's suite and its remote form", []string{"chunk/chunktest", "chunk/remote"}},
