@@ -160,17 +160,24 @@ type idleBody struct {
 func newIdleBody(w http.ResponseWriter, r *http.Request, idle time.Duration) *idleBody {
 	b := &idleBody{ReadCloser: r.Body, ctl: http.NewResponseController(w), idle: idle, length: r.ContentLength}
 	b.deadline = r.ProtoMajor == 1 && r.ContentLength != 0
+	b.extend() // also for a body that no handler reads: net/http does, to keep the connection
 	return b
+}
+
+// extend moves the read deadline, at most once in an eighth of the allowance.
+func (b *idleBody) extend() {
+	if !b.deadline {
+		return
+	}
+	if now := time.Now(); now.Sub(b.last) >= b.idle/8 {
+		b.last = now
+		b.deadline = b.ctl.SetReadDeadline(now.Add(b.idle)) == nil
+	}
 }
 
 // Read implements io.Reader.
 func (b *idleBody) Read(p []byte) (int, error) {
-	if b.deadline {
-		if now := time.Now(); now.Sub(b.last) >= b.idle/8 {
-			b.last = now
-			b.deadline = b.ctl.SetReadDeadline(now.Add(b.idle)) == nil
-		}
-	}
+	b.extend()
 	n, err := b.ReadCloser.Read(p)
 	b.n += int64(n)
 	if err == io.EOF {

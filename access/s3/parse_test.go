@@ -2,6 +2,9 @@ package s3
 
 import (
 	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -76,6 +79,24 @@ func TestTables(t *testing.T) {
 		if a.status < 400 || a.status > 599 || a.message == "" {
 			t.Errorf("%s answers %d %q", code, a.status, a.message)
 		}
+	}
+	uses := regexp.MustCompile(`\b(?:fail|failf|notConfigured)\("(\w+)"`)
+	files, _ := filepath.Glob("*.go")
+	found := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range uses.FindAllStringSubmatch(string(text), -1) {
+			found++
+			if _, ok := answers[Code(m[1])]; !ok {
+				t.Errorf("%s answers %s, which is not in the table", file, m[1])
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d uses of codes found", found)
 	}
 	for _, s := range unserved {
 		if _, ok := newRouteTable().routes[routeKey{scopeObject, "GET", s}]; ok {

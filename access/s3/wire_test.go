@@ -124,6 +124,14 @@ func TestBodyThatStalls(t *testing.T) {
 		c.reply().wantError(t, 400, "RequestTimeout")
 		r.must(404, "GET", path, "")
 	}
+	// A body that nobody asked for, and that never comes, holds up nothing.
+	for _, framing := range []string{"Transfer-Encoding: chunked", "Content-Length: 10", "Content-Length: 10000000"} {
+		c := r.dial()
+		r.head(c, "DELETE", "/bkt/k", aliceSecret, framing)
+		if got := c.reply(); got.status != 204 {
+			t.Errorf("%s: %d %s", framing, got.status, got.body)
+		}
+	}
 	// A stalled document is the same.
 	c := r.dial()
 	r.head(c, "PUT", "/other", aliceSecret, "Content-Length: 10")
