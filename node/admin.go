@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"time"
@@ -63,6 +64,9 @@ func (s *Server) adminAPI() http.Handler {
 		loc, err := s.locate(r.Context(), q.Get("bucket"), q.Get("key"))
 		answer(w, loc, err)
 	})
+	// Profiles of the running process: here only, where file permissions guard them.
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	return mux
 }
 

@@ -74,6 +74,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) newCall(w http.ResponseWriter, r *http.Request) *call {
+	continueEmpty(w, r)
 	var id [8]byte
 	binary.BigEndian.PutUint32(id[:4], h.idPrefix)
 	n := h.idNext.Add(1)
@@ -89,6 +90,16 @@ func (h *Handler) newCall(w http.ResponseWriter, r *http.Request) *call {
 	hd["X-Amz-Id-2"] = []string{c.hostID()}
 	hd["Server"] = []string{h.cfg.ServerName}
 	return c
+}
+
+// continueEmpty answers Expect: 100-continue on a body of no bytes. net/http
+// sends 100 when the body is first read, hence never for these; botocore, which
+// sends the header with every PUT, then takes the next request's 100 on the
+// connection for this one's and waits for the other until its timeout.
+func continueEmpty(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		w.WriteHeader(http.StatusContinue)
+	}
 }
 
 // hostID is the HostId of errors and x-amz-id-2. It carries nothing but the request id.

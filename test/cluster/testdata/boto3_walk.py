@@ -50,6 +50,14 @@ for size in (0, 1, 59_999, 60_000, 3_000_001):
     head = s3.head_object(Bucket=B, Key=f"size/{size}")
     assert head["ETag"] == put["ETag"] and head["ContentLength"] == size
 
+# An empty body, then others on the same connection: each answered at once.
+# (botocore sends Expect: 100-continue with every body, the empty one too.)
+quick = boto3.client("s3", endpoint_url=ENDPOINT, config=Config(read_timeout=20, retries={"max_attempts": 0}))
+for size in (0, 1, 0, 70_000, 0, 5):
+    quick.put_object(Bucket=B, Key=f"quick/{size}", Body=b"x" * size)
+fails("NoSuchBucket", 404, quick.put_object, Bucket="no-such-bucket-here", Key="k", Body=b"")
+quick.put_object(Bucket=B, Key="quick/1", Body=b"x")
+
 # Ranges and conditions.
 body = s3.get_object(Bucket=B, Key="size/3000001")["Body"].read()
 etag = s3.head_object(Bucket=B, Key="size/3000001")["ETag"]
