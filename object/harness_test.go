@@ -152,12 +152,6 @@ func (r *rig) purger() *Purger {
 	return NewPurger(PurgerConfig{DB: r.db, Chunks: r.chunks, Clock: r.clock, Log: r.cfg.Log})
 }
 
-func (r *rig) sweeper(server string, all ...string) *Sweeper {
-	return NewSweeper(SweeperConfig{DB: r.db, Clock: r.clock, Log: r.cfg.Log, Server: server,
-		Servers: func() []string { return append([]string{server}, all...) },
-		Stores:  func() ([]chunk.ListStore, error) { return []chunk.ListStore{r.chunks}, nil }})
-}
-
 func step(t testing.TB, s interface{ Step(context.Context) error }) {
 	t.Helper()
 	if err := s.Step(ctx); err != nil {
