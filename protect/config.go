@@ -20,6 +20,8 @@ const (
 const (
 	HandoffPlacesMax = 12 // hand-off places of a group that are ever used or asked
 	AttemptsMax      = 3  // places tried for one fragment once the value is safe without it
+	LateMax          = 2  // places of one server that may be late before the write counts on it no more
+	SpreadRounds     = 3  // times HandoffAfter that a write insists on surviving the loss of a server
 	SurveysMax       = 3  // surveys of one read whose value is overwritten meanwhile
 	LocateReadsMax   = 4  // fragments that one Locate reads at a time
 )

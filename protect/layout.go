@@ -60,10 +60,11 @@ func writeQuorum(p chunk.Protection) int {
 func (l layout) homes() int { return min(l.prot.Width(), len(l.places)) }
 
 // ackable reports whether a value whose fragments are durable on exactly these
-// places (distinct, by index) may be acknowledged: a quorum, and where the map
-// has more than one server and the policy more than one fragment, never all of
-// it on one server. Read the other way round: an acknowledged value cannot hide
-// in a set of places that is not ackable.
+// places (distinct, by index) is never too little to acknowledge: a quorum, and
+// where the map has more than one server and the policy more than one fragment,
+// never all of it on one server. Usually more is asked for (placing.enough).
+// Read the other way round: an acknowledged value cannot hide in a set of places
+// that is not ackable.
 func (l layout) ackable(places []int) bool {
 	if len(places) < l.quorum {
 		return false
@@ -79,17 +80,38 @@ func (l layout) ackable(places []int) bool {
 	return false
 }
 
-// survivesServer reports whether a value durable on places can still be read
-// after the loss of any one server.
-func (l layout) survivesServer(places []int) bool {
-	perServer := make([]int, l.servers)
-	for _, p := range places {
-		perServer[l.server[p]]++
+// onServer is what one server has of a write.
+type onServer struct {
+	held int // fragments durable there and nowhere else
+	room int // more fragments that it may be expected to take
+}
+
+// survivesServer reports whether a value can be read after the loss of any one
+// server. twice counts the fragments that are durable on several servers.
+func (l layout) survivesServer(twice int, on []onServer) bool {
+	sum, most := twice, 0
+	for _, s := range on {
+		sum, most = sum+s.held, max(most, s.held)
 	}
-	for _, n := range perServer {
-		if len(places)-n < l.prot.Need() {
-			return false
+	return sum-most >= l.prot.Need()
+}
+
+// canSurviveServer reports whether the rest of the fragments can be spread so
+// that the value survives the loss of any one server: whether there is a share
+// that no server exceeds, and that leaves enough when a full server is lost.
+func (l layout) canSurviveServer(twice int, on []onServer) bool {
+	least := 0
+	for _, s := range on {
+		least = max(least, s.held)
+	}
+	for share := least; share <= l.prot.Width(); share++ {
+		sum := twice
+		for _, s := range on {
+			sum += min(share, s.held+s.room)
+		}
+		if min(sum, l.prot.Width())-share >= l.prot.Need() {
+			return true
 		}
 	}
-	return true
+	return false
 }

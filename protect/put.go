@@ -10,8 +10,8 @@ import (
 )
 
 // Put implements chunk.Putter for the group of main key w.Key. It returns once
-// all fragments are durable, or the quorum is and the rest failed or are late.
-// It never returns while a write that reads w.Data is under way.
+// all fragments are durable, or enough are (placing.enough) and the rest failed
+// or are late. It never returns while a write that reads w.Data is under way.
 func (s *Store) Put(ctx context.Context, w chunk.Write) (chunk.Receipt, error) {
 	const op = "protect.Put"
 	if err := w.Validate(); err != nil {
@@ -54,6 +54,7 @@ type put struct {
 	alarm   <-chan time.Time // fires when the oldest timely attempt becomes late
 	alarmAt time.Time
 	unalarm func()
+	hasteAt time.Time // when what is ackable must do
 	errs    []error
 	unsure  []attempt // may have taken effect without an ack
 	stale   error
@@ -76,9 +77,10 @@ func (p *put) run(ctx context.Context) (chunk.Receipt, error) {
 	clk := p.s.cfg.Clock
 	timeout, stop := clk.After(p.s.cfg.WriteTimeout)
 	defer stop()
+	p.hasteAt = clk.Now().Add(SpreadRounds * p.s.cfg.HandoffAfter)
 	p.start(attempts, p.plan.begin())
 	ended := p.wait(ctx, attempts, timeout)
-	for !ended && p.stale == nil && !p.g.ackable(p.plan.durable()) {
+	for !ended && p.stale == nil && !p.plan.enough() {
 		more := p.plan.lastResort()
 		if len(more) == 0 {
 			break
@@ -86,14 +88,24 @@ func (p *put) run(ctx context.Context) (chunk.Receipt, error) {
 		p.start(attempts, more)
 		ended = p.wait(ctx, attempts, timeout)
 	}
-	// What is still under way reads the caller's memory: it is told to stop and
-	// waited for. An ack that crosses the cancellation counts.
+	acked := p.plan.enough()
 	cancel()
 	p.unalarm()
+	p.drain()
+	return p.answer(ctx, acked)
+}
+
+// drain waits for what is still under way, told to stop: it reads the caller's
+// memory. An ack that crosses the cancellation counts; a failure says nothing
+// about its place any more.
+func (p *put) drain() {
 	for len(p.running) > 0 {
-		p.ended(<-p.results)
+		r := <-p.results
+		wasLate := p.note(r)
+		if r.err == nil {
+			p.plan.finished(r.attempt, true, wasLate)
+		}
 	}
-	return p.answer(ctx)
 }
 
 // wait runs until the plan waits for nothing, or ctx or the time is up (then
@@ -108,9 +120,14 @@ func (p *put) wait(ctx, attempts context.Context, timeout <-chan time.Time) (end
 			p.alarm = nil
 			p.start(attempts, p.passed())
 		case <-timeout:
+			p.plan.haste()
 			return true
 		case <-ctx.Done():
 			return true
+		}
+		// Every attempt ends or is late in time, so looking here is often enough.
+		if !p.s.cfg.Clock.Now().Before(p.hasteAt) {
+			p.plan.haste()
 		}
 	}
 	return false
@@ -135,8 +152,15 @@ func (p *put) start(ctx context.Context, as []attempt) {
 
 // ended notes a result and returns what to start instead.
 func (p *put) ended(r attemptResult) []attempt {
+	wasLate := p.note(r)
+	return p.plan.finished(r.attempt, r.err == nil, wasLate)
+}
+
+// note takes an attempt off those under way and keeps its error. It reports
+// whether the attempt was late.
+func (p *put) note(r attemptResult) (wasLate bool) {
 	i := slices.IndexFunc(p.running, func(x runningAttempt) bool { return x.attempt == r.attempt })
-	wasLate := p.running[i].late
+	wasLate = p.running[i].late
 	p.running = slices.Delete(p.running, i, i+1)
 	if r.err != nil {
 		kind := errs.KindOf(r.err)
@@ -148,7 +172,7 @@ func (p *put) ended(r attemptResult) []attempt {
 		}
 		p.errs = append(p.errs, r.err)
 	}
-	return p.plan.finished(r.attempt, r.err == nil, wasLate)
+	return wasLate
 }
 
 // setAlarm makes alarm fire when the oldest attempt that is not late becomes so.
@@ -177,17 +201,18 @@ func (p *put) passed() []attempt {
 		if !r.late && !now.Before(r.lateAt) {
 			r.late = true
 			p.s.late(p.g.places[r.place], p.w.Key.Sibling(r.frag))
-			out = append(out, p.plan.passed(r.attempt)...)
+			out = append(out, r.attempt)
 		}
 	}
-	return out
+	return p.plan.passed(out...)
 }
 
-// answer says what was achieved.
-func (p *put) answer(ctx context.Context) (chunk.Receipt, error) {
+// answer says what was achieved; acked, that it was enough before the rest was
+// told to stop.
+func (p *put) answer(ctx context.Context, acked bool) (chunk.Receipt, error) {
 	const op = "protect.Put"
 	r := p.plan.receipt()
-	if p.stale == nil && p.g.ackable(p.plan.durable()) {
+	if p.stale == nil && (acked || p.plan.enough()) {
 		p.s.count.handoffs.Add(uint64(r.Handoff))
 		if !r.Whole() {
 			p.s.emit(Event{Kind: WriteDegraded, Key: p.w.Key, Version: p.w.Version, Receipt: r, Err: first(p.errs)})
@@ -205,7 +230,7 @@ func (p *put) answer(ctx context.Context) (chunk.Receipt, error) {
 	if clean {
 		kind = p.commonKind()
 	}
-	err := errs.E(op, kind, "%s: %d of %d durable, want at least %d (on two servers where there are): %w",
+	err := errs.E(op, kind, "%s: %d of %d durable, want at least %d, and to survive the loss of a server: %w",
 		p.w.Key, r.Durable, r.Want, p.g.quorum, orNoPlace(first(p.errs)))
 	p.s.emit(Event{Kind: WriteFailed, Key: p.w.Key, Version: p.w.Version, Receipt: r, Err: err})
 	return chunk.Receipt{}, err
