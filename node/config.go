@@ -38,6 +38,7 @@ type Config struct {
 	Policy  PolicyConfig  `yaml:"policy" help:"how new objects are protected"`
 	Keyring string        `yaml:"keyring" help:"file with the cluster's secret keys, mode 0600"`
 
+	MemoryMiB   int           `yaml:"memory_mib" default:"0" help:"memory the process tries to stay under, in MiB: it collects garbage more often near it; 0: no such limit; GOMEMLIMIT in the environment wins"`
 	PurgeGrace  time.Duration `yaml:"purge_grace" default:"10m" help:"how long the bytes of deleted and replaced objects stay readable for requests already running"`
 	OrphanGrace time.Duration `yaml:"orphan_grace" default:"15m" help:"how long bytes of a connector that died wait before the sweep frees those that no object refers to"`
 	Log         LogConfig     `yaml:"log" help:"logging to standard error"`
@@ -73,6 +74,7 @@ type S3Config struct {
 	HTTP    string   `yaml:"http" default:"0.0.0.0:8000" help:"address for HTTP; empty: off"`
 	HTTPS   string   `yaml:"https" default:"0.0.0.0:8443" help:"address for HTTPS, with the certificate of tls; empty: off"`
 	Region  string   `yaml:"region" default:"us-east-1" help:"region name that clients sign for"`
+	BodyMiB int      `yaml:"body_mib" default:"128" help:"bytes of request bodies in memory at a time, of all requests together, in MiB; more wait, then get SlowDown"`
 	Domains []string `yaml:"domains,omitempty" help:"host names under which BUCKET.DOMAIN addresses a bucket"`
 }
 
@@ -201,6 +203,9 @@ func (c Config) Validate() error {
 	}
 	if c.Storage.ContainerMiB < 8 || c.Storage.ContainerMiB > 1<<16 || c.Storage.CacheMiB < 1 {
 		return bad("storage: container_mib must be 8 to 65536, cache_mib at least 1")
+	}
+	if c.S3.BodyMiB < 16 || c.MemoryMiB < 0 {
+		return bad("s3.body_mib must be at least 16, memory_mib not negative")
 	}
 	if c.PurgeGrace < 0 || c.OrphanGrace < 0 {
 		return bad("purge_grace and orphan_grace must not be negative")

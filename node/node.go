@@ -178,7 +178,7 @@ func (s *Server) openObjects(context.Context) (err error) {
 		return err
 	}
 	s.objects, err = object.New(object.Config{DB: s.db, Chunks: s.protect, Clock: s.opts.Clock, Log: s.log,
-		Name: s.cfg.Server, Policy: policy, StripeSize: int64(s.cfg.Policy.StripeMiB) << 20})
+		Name: s.cfg.Server, Policy: policy, StripeSize: int64(s.cfg.Policy.StripeMiB) << 20, BodyBytesMax: int64(s.cfg.S3.BodyMiB) << 20})
 	if err != nil {
 		return err
 	}

@@ -235,9 +235,7 @@ func (w slogWriter) Write(b []byte) (int, error) {
 	}
 	switch level {
 	case "[ERR", "[ERROR":
-		w.log.Warn(rest) // a lost peer is news, not a fault of ours
-	case "[WARN":
-		w.log.Info(rest)
+		w.log.Info(rest) // a late answer is no fault of ours; a lost peer is reported by OnState
 	default:
 		w.log.Debug(rest)
 	}

@@ -20,11 +20,13 @@ const readyWait = 60 * time.Second
 
 // Shape of a development ring.
 const (
-	devNodesMax     = 6  // storage nodes of a server
-	devServersMax   = 64 // servers of one ring
-	devDisksMax     = 64 // disks of one server
-	devContainerMiB = 16 // small containers: 18 disks idle under 1 GiB
-	devCacheMiB     = 32 // index cache of one server
+	devNodesMax     = 6   // storage nodes of a server
+	devServersMax   = 64  // servers of one ring
+	devDisksMax     = 64  // disks of one server
+	devContainerMiB = 16  // small containers: 18 disks idle under 1 GiB
+	devCacheMiB     = 32  // index cache of one server
+	devBodyMiB      = 96  // request bodies in memory of one server
+	devMemoryMiB    = 320 // soft memory limit of one server
 	devHost         = "127.0.0.1"
 	internalPort    = 7400 // first port of server-to-server traffic and gossip
 )
@@ -118,6 +120,7 @@ func devSpec(dir string, f devUpFlags) (node.ClusterSpec, *devRing, error) {
 	base := node.Default()
 	base.Nodes = min(devNodesMax, f.disks)
 	base.Storage = node.StorageConfig{ContainerMiB: devContainerMiB, CacheMiB: devCacheMiB}
+	base.S3.BodyMiB, base.MemoryMiB = devBodyMiB, devMemoryMiB
 	base.Log.Level = f.logLevel
 	base.PurgeGrace, base.OrphanGrace = f.grace, f.grace
 	if all := base.Nodes * f.servers; all < base.Policy.Data+base.Policy.Parity {

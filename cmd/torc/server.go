@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,9 @@ func newServerCmd() *cobra.Command {
 			log, err := newLog(cfg.Log)
 			if err != nil {
 				return err
+			}
+			if cfg.MemoryMiB > 0 && os.Getenv("GOMEMLIMIT") == "" {
+				debug.SetMemoryLimit(int64(cfg.MemoryMiB) << 20)
 			}
 			srv, err := node.Start(cmd.Context(), cfg, node.Options{Log: log, Version: version})
 			if err != nil {

@@ -19,7 +19,8 @@ func TestKeyCache(t *testing.T) {
 		return c.get(id, func() *signingKey { derived++; return &signingKey{} })
 	}
 	old := keyID{accessKeyID: "a", date: "20130524", secret: [32]byte{1}}
-	if get(old) != get(old) || derived != 1 {
+	first := get(old)
+	if get(old) != first || derived != 1 {
 		t.Errorf("derived %d times", derived)
 	}
 	changed := old
