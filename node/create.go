@@ -39,6 +39,9 @@ type ServerSpec struct {
 // stays in Dir/ca: no server needs it. Nothing is started or formatted.
 func CreateCluster(spec ClusterSpec) ([]Config, error) {
 	const op = "create cluster"
+	if _, err := os.Stat(filepath.Join(spec.Dir, caFile)); err == nil {
+		return nil, errs.E(op, errs.Exists, "%s holds a cluster already: its keys would be lost", spec.Dir)
+	}
 	cluster := newID()
 	members := make([]Member, len(spec.Servers))
 	for i, s := range spec.Servers {

@@ -134,10 +134,13 @@ func printStatus(w io.Writer, st node.ClusterStatus) error {
 		for _, n := range s.Nodes {
 			var sum node.DiskStatus
 			for _, disk := range n.Disks {
+				if disk.Reason != "" {
+					sum.Reason = disk.Path + ": " + disk.Reason
+				}
 				sum.Chunks, sum.LiveBytes, sum.UsedBytes = sum.Chunks+disk.Chunks, sum.LiveBytes+disk.LiveBytes, sum.UsedBytes+disk.UsedBytes
 			}
-			fmt.Fprintf(tw, "\t%s\t%s\t%d\t%d\t%s\t%s\t\n", n.ID, n.State, len(n.Disks), sum.Chunks,
-				humanize.IBytes(uint64(sum.LiveBytes)), humanize.IBytes(uint64(sum.UsedBytes)))
+			fmt.Fprintf(tw, "\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", n.ID, n.State, len(n.Disks), sum.Chunks,
+				humanize.IBytes(uint64(sum.LiveBytes)), humanize.IBytes(uint64(sum.UsedBytes)), sum.Reason)
 		}
 	}
 	return tw.Flush()

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"torc/internal/errs"
+	"torc/node"
+)
+
+func run(args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := newRoot()
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+func TestEveryCommandSaysWhatItIs(t *testing.T) {
+	var walk func(path string, cmds []string)
+	walk = func(path string, args []string) {
+		out, err := run(append(args, "--help")...)
+		if err != nil || !strings.Contains(out, "Usage:") {
+			t.Errorf("%s: %v\n%s", path, err, out)
+		}
+	}
+	for _, c := range newRoot().Commands() {
+		walk(c.Name(), []string{c.Name()})
+		if c.Short == "" {
+			t.Errorf("%s has no description", c.Name())
+		}
+		for _, sub := range c.Commands() {
+			walk(c.Name()+" "+sub.Name(), []string{c.Name(), sub.Name()})
+		}
+	}
+}
+
+func TestBadInputGetsASentence(t *testing.T) {
+	dir := t.TempDir()
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"dev", "status", "--dir", dir}, "no development ring"},
+		{[]string{"dev", "kill", "1", "--signal", "HUP", "--dir", dir}, "want KILL, STOP, CONT or TERM"},
+		{[]string{"dev", "up", "--servers", "0", "--dir", filepath.Join(dir, "x")}, "want 1-64 servers"},
+		{[]string{"dev", "up", "--s3-port", "65535", "--dir", filepath.Join(dir, "x")}, "out of range"},
+		{[]string{"server", "--config", filepath.Join(dir, "none")}, "no such file"},
+		{[]string{"status", "--dir", dir}, "say --dir or --config"},
+		{[]string{"locate", "only-bucket"}, "accepts 2 arg"},
+		{[]string{"cluster", "create", "--out", dir, "--server", "s1", "--disk", "/d"}, "ID=HOST"},
+		{[]string{"cluster", "create", "--out", dir, "--server", "s1=h,rack=1", "--disk", "/d"}, "unknown \"rack\""},
+		{[]string{"nonsense"}, "unknown command"},
+	} {
+		if _, err := run(tc.args...); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("torc %s: %v, want %q", strings.Join(tc.args, " "), err, tc.want)
+		}
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("bad input left %v", entries)
+	}
+}
+
+func TestClusterCreateWritesLoadableFiles(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "ring")
+	text, err := run("cluster", "create", "--out", out, "--server", "s1=10.0.0.1,zone=a", "--server", "s2=10.0.0.2,zone=b",
+		"--server", "s3=10.0.0.3,zone=c", "--disk", "/srv/d1", "--disk", "/srv/d2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"s1", "s2", "s3"} {
+		file := filepath.Join(out, id, "torc.yaml")
+		cfg, err := node.Load(file)
+		if err != nil || cfg.Server != id || len(cfg.Members) != 3 || len(cfg.Disks) != 2 || !strings.Contains(text, file) {
+			t.Errorf("%s: %v, %+v", file, err, cfg)
+		}
+		if _, err := run("config", "check", file); err != nil {
+			t.Errorf("config check %s: %v", file, err)
+		}
+	}
+	if _, err := run("cluster", "create", "--out", out, "--server", "s1=10.0.0.1", "--disk", "/srv/d1"); err == nil {
+		t.Error("an existing cluster's keys were overwritten")
+	}
+}
+
+// A pid file of a process that has ended, or whose pid somebody else now has, is not our server.
+func TestProcessIsKnownByItsStart(t *testing.T) {
+	r := &devRing{Dir: t.TempDir(), Servers: []devServer{{ID: "s1"}}}
+	s := r.Servers[0]
+	if err := os.MkdirAll(r.serverDir(s), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	_, start, err := procStat(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(start string) {
+		if err := os.WriteFile(r.pidFile(s), []byte(strconv.Itoa(cmd.Process.Pid)+" "+start+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(start + "0")
+	if _, ok := r.process(s); ok {
+		t.Error("a process that started at another time was taken for ours")
+	}
+	write(start)
+	p, ok := r.process(s)
+	if !ok {
+		t.Fatal("our process was not found")
+	}
+	if err := p.stop(t.Context(), 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if _, ok := r.process(s); ok {
+		t.Error("an ended process is still found")
+	}
+}
+
+func TestStatusInWords(t *testing.T) {
+	oldest := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	st := node.ClusterStatus{Cluster: "c1", AsSeenBy: "s1", State: "DEGRADED", Reasons: []string{"server s2 is OFFLINE: gone"},
+		Ring:       node.RingStatus{Epoch: 3, Arcs: 64, Nodes: 2, Policies: []string{"3 copies, survives 1 server"}},
+		Redundancy: node.RedundancyStatus{Known: true, Stripes: 2, MissingFragments: 3, Bytes: 1 << 20, Oldest: &oldest, Note: "a note"},
+		Servers: []node.ServerStatus{{ID: "s1", State: "RUN", Nodes: []node.NodeStatus{{ID: "s1n1", State: "DISKERR",
+			Disks: []node.DiskStatus{{Path: "/d1", State: "OFFLINE", Reason: "unmounted"}}}}}, {ID: "s2", State: "OFFLINE", Reason: "gone"}}}
+	var out bytes.Buffer
+	if err := printStatus(&out, st); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"DEGRADED", "server s2 is OFFLINE: gone", "epoch 3, 64 arcs", "leader none",
+		"2 stripes owe 3 fragments", "1.0 MiB", "a note", "DISKERR", "unmounted"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("status lacks %q:\n%s", want, out.String())
+		}
+	}
+	st.Redundancy.Known = false
+	out.Reset()
+	if err := printStatus(&out, st); err != nil || !strings.Contains(out.String(), "redundancy  unknown") {
+		t.Errorf("unknown debt is not called unknown:\n%s", out.String())
+	}
+}
+
+func TestErrorsKeepTheirKindOverTheSocket(t *testing.T) {
+	if err := node.NewAdminClient(t.TempDir()).Ready(t.Context()); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("no server: %v", err)
+	}
+}
