@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"time"
 
 	"torc/chunk"
 	"torc/internal/buf"
@@ -31,6 +32,7 @@ type coded struct {
 	got     [][]fetched     // by fragment
 	running [][]chunk.Range // by fragment: windows of the reads under way
 	late    int             // reads under way that are late
+	waited  time.Duration   // since the last answer
 	failure error
 }
 
@@ -48,7 +50,7 @@ func (s *Store) getCoded(ctx context.Context, g *group, at [][]int, gen *generat
 		c.plan()
 	}
 	for i := c.first; i <= c.last; i++ {
-		if !c.start(ctx, i, c.need(i)) {
+		if c.isSilent(i) || !c.start(ctx, i, c.need(i)) {
 			c.spares = true
 		}
 	}
@@ -164,13 +166,18 @@ func (c *coded) more(ctx context.Context) bool {
 		}
 	}
 	missing := c.g.need - c.windows() - max(0, coming-c.late)
-	for i := 0; i < c.g.n && missing > 0; i++ {
-		if !c.coming(i) && c.have(i, c.window) == nil && c.start(ctx, i, c.window) {
-			missing--
+	for _, silent := range []bool{false, true} { // silent places only if it must be
+		for i := 0; i < c.g.n && missing > 0; i++ {
+			if c.isSilent(i) == silent && !c.coming(i) && c.have(i, c.window) == nil && c.start(ctx, i, c.window) {
+				missing--
+			}
 		}
 	}
 	return c.underWay() > 0
 }
+
+// isSilent reports whether fragment i would be read from a silent place.
+func (c *coded) isSilent(i int) bool { return len(c.at[i]) > 0 && c.g.isSilent(c.at[i][0]) }
 
 // coming reports whether a read of fragment i that covers the window is under way.
 func (c *coded) coming(i int) bool {
@@ -182,24 +189,36 @@ func (c *coded) coming(i int) bool {
 
 // step waits for one thing to happen.
 func (c *coded) step(ctx context.Context) error {
-	late, stop := c.s.cfg.Clock.After(c.s.cfg.HedgeAfter)
+	delay := c.s.hedgeAfter(c.window)
+	late, stop := c.s.cfg.Clock.After(delay)
 	defer stop()
 	select {
 	case f := <-c.rd.results:
 		i := slices.Index(c.running[f.frag], f.window)
 		c.running[f.frag] = slices.Delete(c.running[f.frag], i, i+1)
-		c.late = min(c.late, c.underWay())
+		c.late, c.waited = min(c.late, c.underWay()), 0
 		return c.arrived(ctx, f)
 	case <-late:
-		if c.late != c.underWay() {
+		c.waited += delay
+		if c.late != c.underWay() && c.s.passedBy(c.g, c.lateSources(), c.window, delay, c.waited >= c.s.cfg.HandoffAfter) {
 			c.late = c.underWay()
 			c.spares = true
-			c.s.count.hedges.Add(1)
 		}
 		return nil
 	case <-ctx.Done():
 		return errs.Wrap("protect: read", ctx.Err())
 	}
+}
+
+// lateSources returns where the fragments under way are read.
+func (c *coded) lateSources() []source {
+	var out []source
+	for i, r := range c.running {
+		if len(r) > 0 && len(c.at[i]) > 0 {
+			out = append(out, source{i, c.at[i][0]})
+		}
+	}
+	return out
 }
 
 func (c *coded) underWay() int {

@@ -47,19 +47,20 @@ type Metrics struct {
 	Events                     [eventKinds]uint64 // by EventKind
 	Handoffs                   uint64             // fragments acknowledged by a hand-off place
 	Hedges                     uint64             // reads sent to a second place because the first was late
+	HedgesDenied               uint64             // not sent, since too many were (HedgeShare)
 	Surveys                    uint64             // reads that had to ask all homes
 }
 
 type counters struct {
-	puts, gets, stats, deletes, handoffs, hedges, surveys atomic.Uint64
-	events                                                [eventKinds]atomic.Uint64
+	puts, gets, stats, deletes, handoffs, hedges, hedgesDenied, surveys atomic.Uint64
+	events                                                              [eventKinds]atomic.Uint64
 }
 
 // Metrics returns a snapshot.
 func (s *Store) Metrics() Metrics {
 	m := Metrics{
 		Puts: s.count.puts.Load(), Gets: s.count.gets.Load(), Stats: s.count.stats.Load(), Deletes: s.count.deletes.Load(),
-		Handoffs: s.count.handoffs.Load(), Hedges: s.count.hedges.Load(), Surveys: s.count.surveys.Load(),
+		Handoffs: s.count.handoffs.Load(), Hedges: s.count.hedges.Load(), HedgesDenied: s.count.hedgesDenied.Load(), Surveys: s.count.surveys.Load(),
 	}
 	for i := range m.Events {
 		m.Events[i] = s.count.events[i].Load()

@@ -3,6 +3,7 @@ package protect_test
 import (
 	"bytes"
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -258,4 +259,77 @@ func TestDeleteWithHungHome(t *testing.T) {
 			t.Errorf("repeated: %+v, %v", r, err)
 		}
 	})
+}
+
+// A hung node that the map believes to be up is waited for once, not by every
+// read; and the writes do not shun it for what only reads have seen.
+func TestHungNodeDelaysOneRead(t *testing.T) {
+	for _, prot := range []chunk.Protection{chunk.Replicas(3), chunk.EC(4, 2)} {
+		for _, k := range []chunk.Key{onceKey(1, prot), userKey(1, prot)} {
+			bubble(t, protect.Config{}, func(t *testing.T, c *cluster, s *protect.Store) {
+				w := write(k, 10, 40_000)
+				mustPut(t, s, w)
+				c.nodes[1].hang(chunk.OpGet)
+				c.nodes[1].hang(chunk.OpStat)
+				start := time.Now()
+				for range 100 {
+					mustRead(t, s, w, "%v, a node hangs", prot)
+				}
+				if d := time.Since(start); d == 0 || d > 3*protect.HedgeAfterDefault {
+					t.Errorf("%s: 100 times five reads took %v, want the node to be asked last once it was late", k, d)
+				}
+				w.Version++
+				w.Key = onceKey(2, prot)
+				if r := mustPut(t, s, w); !r.Whole() {
+					t.Errorf("%v: a write after slow reads: %+v", prot, r)
+				}
+			})
+		}
+	}
+}
+
+// When everything is slow, hedges are a share of the reads, and every read is
+// answered in the end.
+func TestHedgesUnderOverload(t *testing.T) {
+	for _, prot := range []chunk.Protection{chunk.Replicas(3), chunk.EC(4, 2)} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 3, 6)
+			places := c.Places(chunk.Key{})
+			var calls atomic.Int64
+			for i, p := range places {
+				places[i].Store = &slowReads{Store: p.Store, calls: &calls}
+			}
+			s := protect.New(fixed(places), protect.Config{})
+			w := write(onceKey(1, prot), 10, 40_000)
+			mustPut(t, s, w)
+			const reads = 1000
+			for range reads {
+				got, err := s.Get(t.Context(), w.Key, chunk.All)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got.Release()
+			}
+			s.Close()
+			need := reads * prot.Need()
+			if limit := need + int(float64(need)*protect.HedgeShare*1.2) + 2*protect.HedgeBurst; int(calls.Load()) > limit {
+				t.Errorf("%v: %d calls for %d reads under overload, want at most %d", prot, calls.Load(), reads, limit)
+			}
+			if m := s.Metrics(); m.Hedges == 0 || m.HedgesDenied == 0 {
+				t.Errorf("%v: %+v", prot, m)
+			}
+		})
+	}
+}
+
+// slowReads takes longer for every read than a hedge waits.
+type slowReads struct {
+	chunk.Store
+	calls *atomic.Int64
+}
+
+func (s *slowReads) Get(ctx context.Context, k chunk.Key, r chunk.Range) (*chunk.Chunk, error) {
+	s.calls.Add(1)
+	time.Sleep(2 * protect.HedgeAfterDefault)
+	return s.Store.Get(ctx, k, r)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // order returns the sources in the order to ask them: good places of this
-// server, other good places in turn, then the rest.
+// server, other good places in turn, silent ones, then the rest.
 func (s *Store) order(g *group, at [][]int) []source {
 	var out []source
 	for frag, places := range at {
@@ -26,6 +26,8 @@ func (s *Store) order(g *group, at [][]int) []source {
 	rank := func(x source) int {
 		switch {
 		case !g.good[x.place]:
+			return 3
+		case g.isSilent(x.place):
 			return 2
 		case s.cfg.Local != "" && g.places[x.place].Server != s.cfg.Local:
 			return 1
@@ -46,17 +48,22 @@ func (s *Store) race(ctx context.Context, g *group, srcs []source, r chunk.Range
 	rd := s.newReads(g)
 	defer close(rd.gone)
 	running, next := 0, 0
-	var late <-chan time.Time // fires when the last one started is late
+	var late <-chan time.Time       // fires when the last one started is late
+	var delay, waited time.Duration // until then; since it was started
 	stop := func() {}
 	defer func() { stop() }()
-	start := func() {
+	arm := func() {
 		stop()
-		rd.start(ctx, srcs[next], r)
-		running, next = running+1, next+1
 		late, stop = nil, func() {}
 		if next < len(srcs) {
-			late, stop = s.cfg.Clock.After(s.cfg.HedgeAfter)
+			delay = s.hedgeAfter(r)
+			late, stop = s.cfg.Clock.After(delay)
 		}
+	}
+	start := func() {
+		rd.start(ctx, srcs[next], r)
+		running, next, waited = running+1, next+1, 0
+		arm()
 	}
 	var failure error
 	for {
@@ -82,9 +89,16 @@ func (s *Store) race(ctx context.Context, g *group, srcs []source, r chunk.Range
 			if want == nil && (errs.Is(err, errs.NotFound) || errs.Is(err, errs.OutOfRange)) {
 				return nil, err
 			}
+			if running > 0 && next < len(srcs) && f.source == srcs[next-1] {
+				start() // it did not have to be late to be replaced
+			}
 		case <-late:
-			s.count.hedges.Add(1)
-			start()
+			waited += delay
+			if s.passedBy(g, srcs[next-1:next], r, delay, waited >= s.cfg.HandoffAfter) {
+				start()
+			} else {
+				arm()
+			}
 		case <-ctx.Done():
 			return nil, errs.Wrap("protect: read", ctx.Err())
 		}

@@ -20,7 +20,8 @@ type Store struct {
 
 	mu       sync.Mutex
 	closed   bool
-	suspects map[chunk.NodeID]time.Time // late until then
+	suspects map[chunk.NodeID]time.Time // writes were late: until then
+	pace     pacing                     // of reads
 	work     sync.WaitGroup             // calls, and reads they abandoned
 }
 
@@ -28,7 +29,8 @@ var _ chunk.Store = (*Store)(nil)
 
 // New returns a Store over topo.
 func New(topo chunk.Topology, cfg Config) *Store {
-	return &Store{topo: topo, cfg: cfg.withDefaults(), suspects: map[chunk.NodeID]time.Time{}}
+	cfg = cfg.withDefaults()
+	return &Store{topo: topo, cfg: cfg, suspects: map[chunk.NodeID]time.Time{}, pace: newPacing(cfg.HedgeAfter, cfg.SuspectFor)}
 }
 
 // Close lets calls under way end and waits for them and for the reads that
@@ -48,7 +50,8 @@ type group struct {
 	n, need     int
 	overwritten bool
 	layout
-	good []bool // by place: up, and not late of late
+	good   []bool // by place: up, and no write was late there of late
+	silent []bool // by place: good, but reads waited in vain; nil: none is
 }
 
 // enter begins a call on main key k. The caller must call s.work.Done after.
@@ -76,9 +79,19 @@ func (s *Store) enter(op string, k chunk.Key) (*group, error) {
 	for i, p := range g.places {
 		g.good[i] = p.Up && p.Store != nil && !s.suspected(p.Node)
 	}
+	if len(s.pace.silent) > 0 {
+		now := s.cfg.Clock.Now()
+		g.silent = make([]bool, len(g.places))
+		for i, p := range g.places {
+			g.silent[i] = s.pace.isSilent(p.Node, now)
+		}
+	}
 	s.work.Add(1)
 	return g, nil
 }
+
+// isSilent reports whether reads ask a place only when others do not suffice.
+func (g *group) isSilent(place int) bool { return g.silent != nil && g.silent[place] }
 
 // suspected says whether node was late a short while ago. Called with mu held.
 func (s *Store) suspected(node chunk.NodeID) bool {

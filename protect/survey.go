@@ -11,7 +11,8 @@ import (
 // hand-off places about those fragments that the homes leave open. Homes that
 // do not answer within HedgeAfter are not waited for alone; any place that does
 // not answer counts as silent as soon as the others' answers decide without it,
-// and after HandoffAfter in any case. Unless it is to be thorough, the survey of
+// and after HandoffAfter in any case; silent nodes are not waited for even that
+// long. Unless it is to be thorough, the survey of
 // a key written once ends with the homes if they can give the value.
 func (s *Store) survey(ctx context.Context, g *group, thorough bool) (*census, error) {
 	s.count.surveys.Add(1)
@@ -87,6 +88,7 @@ func (q *inquiry) collect(ctx context.Context, c *census, enough func() bool) er
 			c.add(a)
 		case <-hedge:
 			hedged = true
+			q.noteSilence()
 		case <-timeout:
 			c.silent = q.silent()
 			return nil
@@ -94,12 +96,36 @@ func (q *inquiry) collect(ctx context.Context, c *census, enough func() bool) er
 			return errs.Wrap("protect: survey", ctx.Err())
 		}
 		c.silent = q.silent()
-		if hedged && enough() {
+		if hedged && enough() || q.onlySilent() && c.decided() {
 			return nil
 		}
 	}
 	c.silent = q.silent()
 	return nil
+}
+
+// noteSilence lets the reads that follow ask others than those who have not
+// answered for HedgeAfter.
+func (q *inquiry) noteSilence() {
+	q.s.mu.Lock()
+	defer q.s.mu.Unlock()
+	now := q.s.cfg.Clock.Now()
+	for _, place := range q.silent() {
+		q.s.pace.passed(q.g.places[place].Node, smallRead, q.s.cfg.HedgeAfter, now)
+	}
+}
+
+// onlySilent reports whether all that has not answered was silent before.
+func (q *inquiry) onlySilent() bool {
+	if q.g.silent == nil {
+		return false
+	}
+	for a := range q.pending {
+		if !q.g.silent[a.place] {
+			return false
+		}
+	}
+	return true
 }
 
 func (q *inquiry) silent() []int {
@@ -164,11 +190,17 @@ func (r *reads) start(ctx context.Context, src source, window chunk.Range) {
 	store := r.g.places[src.place].Store
 	k := r.g.key.Sibling(src.frag)
 	r.s.work.Add(1)
+	r.s.mu.Lock()
+	r.s.pace.asked()
+	r.s.mu.Unlock()
 	go func() {
 		defer r.s.work.Done()
 		f := fetched{source: src, window: window, err: errs.Unavailable}
 		if store != nil {
-			f.c, f.err = store.Get(ctx, k, window)
+			start := r.s.cfg.Clock.Now()
+			if f.c, f.err = store.Get(ctx, k, window); f.err == nil {
+				r.s.answered(r.g.places[src.place].Node, window, r.s.cfg.Clock.Now().Sub(start))
+			}
 		}
 		select {
 		case r.results <- f:
