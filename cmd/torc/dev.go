@@ -56,6 +56,16 @@ func openDev(cmd *cobra.Command) (*devRing, error) {
 	return loadDev(dir)
 }
 
+// openDevServer loads the ring and finds one of its servers, by number or id.
+func openDevServer(cmd *cobra.Command, name string) (*devRing, devServer, error) {
+	r, err := openDev(cmd)
+	if err != nil {
+		return nil, devServer{}, err
+	}
+	s, err := r.server(name)
+	return r, s, err
+}
+
 func loadDev(dir string) (*devRing, error) {
 	data, err := os.ReadFile(filepath.Join(dir, devFile))
 	if os.IsNotExist(err) {

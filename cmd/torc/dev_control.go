@@ -89,11 +89,7 @@ func newDevKillCmd() *cobra.Command {
 			if !ok {
 				return errs.E("dev kill", errs.Invalid, "signal %q: want KILL, STOP, CONT or TERM", signal)
 			}
-			r, err := openDev(cmd)
-			if err != nil {
-				return err
-			}
-			s, err := r.server(args[0])
+			r, s, err := openDevServer(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -122,11 +118,7 @@ func newDevStartCmd() *cobra.Command {
 		Short: "Start server N (or continue it after --signal STOP)",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := openDev(cmd)
-			if err != nil {
-				return err
-			}
-			s, err := r.server(args[0])
+			r, s, err := openDevServer(cmd, args[0])
 			if err != nil {
 				return err
 			}
