@@ -27,8 +27,11 @@ type workload struct {
 	bucket  string
 	size    int64
 	body    []byte
-	next    atomic.Int64 // objects written
-	gone    atomic.Int64 // objects deleted, from 0 up
+	next    atomic.Int64 // keys given out to puts
+
+	mu      sync.RWMutex
+	written []int64 // keys whose put was acknowledged
+	gone    int     // of those, how many are deleted, from the first up
 }
 
 func newWorkload(ctx context.Context, clients []*minio.Client, size int64) (*workload, error) {
@@ -114,14 +117,31 @@ var errDone = fmt.Errorf("nothing left to do")
 func (w *workload) put(ctx context.Context, c *minio.Client, _ int64) (int64, error) {
 	n := w.next.Add(1) - 1
 	_, err := c.PutObject(ctx, w.bucket, w.key(n), bytes.NewReader(w.body), w.size, minio.PutObjectOptions{DisableMultipart: true})
+	if err == nil {
+		w.mu.Lock()
+		w.written = append(w.written, n)
+		w.mu.Unlock()
+	}
 	return 1, err
 }
 
+// pick returns the key of some written object; false when there is none.
+func (w *workload) pick(n int64) (string, bool) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	left := int64(len(w.written) - w.gone)
+	if left == 0 {
+		return "", false
+	}
+	return w.key(w.written[int64(w.gone)+n*2654435761%left]), true
+}
+
 func (w *workload) get(ctx context.Context, c *minio.Client, n int64) (int64, error) {
-	if w.next.Load() == 0 {
+	key, ok := w.pick(n)
+	if !ok {
 		return 0, errDone
 	}
-	o, err := c.GetObject(ctx, w.bucket, w.key(n*2654435761%w.next.Load()), minio.GetObjectOptions{})
+	o, err := c.GetObject(ctx, w.bucket, key, minio.GetObjectOptions{})
 	if err != nil {
 		return 0, err
 	}
@@ -134,50 +154,57 @@ func (w *workload) get(ctx context.Context, c *minio.Client, n int64) (int64, er
 }
 
 func (w *workload) head(ctx context.Context, c *minio.Client, n int64) (int64, error) {
-	if w.next.Load() == 0 {
+	key, ok := w.pick(n)
+	if !ok {
 		return 0, errDone
 	}
-	_, err := c.StatObject(ctx, w.bucket, w.key(n*2654435761%w.next.Load()), minio.StatObjectOptions{})
+	_, err := c.StatObject(ctx, w.bucket, key, minio.StatObjectOptions{})
 	return 1, err
 }
 
 // list reads one page; each operation is one page of up to listPage keys.
 func (w *workload) list(ctx context.Context, c *minio.Client, n int64) (int64, error) {
-	if w.next.Load() == 0 {
+	after, ok := w.pick(n)
+	if !ok {
 		return 0, errDone
 	}
 	core := minio.Core{Client: c}
-	_, err := core.ListObjectsV2(w.bucket, "", w.key(n%max(1, w.next.Load())), "", "", listPage)
+	_, err := core.ListObjectsV2(w.bucket, "", after, "", "", listPage)
 	return 1, err
 }
 
 // delete removes deleteBatch objects in one request; each object is one operation.
 func (w *workload) delete(ctx context.Context, c *minio.Client, _ int64) (int64, error) {
-	to := w.gone.Add(deleteBatch)
-	from := to - deleteBatch
-	if to = min(to, w.next.Load()); from >= to {
+	w.mu.Lock()
+	batch := w.written[w.gone:min(len(w.written), w.gone+deleteBatch)]
+	w.gone += len(batch)
+	w.mu.Unlock()
+	if len(batch) == 0 {
 		return 0, errDone
 	}
 	objects := make(chan minio.ObjectInfo, deleteBatch)
-	for n := from; n < to; n++ {
+	for _, n := range batch {
 		objects <- minio.ObjectInfo{Key: w.key(n)}
 	}
 	close(objects)
 	for e := range c.RemoveObjects(ctx, w.bucket, objects, minio.RemoveObjectsOptions{}) {
 		return 0, e.Err
 	}
-	return to - from, nil
+	return int64(len(batch)), nil
 }
 
 // cleanUp deletes what is left and the bucket.
 func (w *workload) cleanUp(ctx context.Context) error {
-	for {
-		if _, err := w.delete(ctx, w.clients[0], 0); err == errDone {
-			return w.clients[0].RemoveBucket(ctx, w.bucket)
-		} else if err != nil {
+	// Puts that failed may have happened all the same: what is listed goes too.
+	for o := range w.clients[0].ListObjects(ctx, w.bucket, minio.ListObjectsOptions{Recursive: true}) {
+		if o.Err != nil {
+			return o.Err
+		}
+		if err := w.clients[0].RemoveObject(ctx, w.bucket, o.Key, minio.RemoveObjectOptions{}); err != nil {
 			return err
 		}
 	}
+	return w.clients[0].RemoveBucket(ctx, w.bucket)
 }
 
 func (r result) print(tw *tabwriter.Writer) {
