@@ -114,6 +114,9 @@ func (s *scanner) record() (*scannedRecord, error) {
 // skip moves to the next place in the buffer where a record may begin.
 func (s *scanner) skip(limit int64) {
 	s.pos += recordAlign
+	if s.pos < s.bufOff {
+		return // parse has read on, beyond this place
+	}
 	end := min(limit, s.bufOff+int64(len(s.buf)))
 	for s.pos+recordAlign <= end && binary.LittleEndian.Uint32(s.buf[s.pos-s.bufOff:]) != recordMagic {
 		s.pos += recordAlign
