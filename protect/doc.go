@@ -14,12 +14,22 @@
 // # Writing
 //
 // All fragments go to their homes at once. One whose home is not up, fails, or
-// has not answered within HandoffAfter goes to a hand-off place, preferably on a
-// server where nothing failed and that does not hold its share yet. Put returns
-// when all fragments are durable, or when an ackable set is and the rest failed
-// or are late. Ackable is: k+1 fragments or a majority of copies, and never all
-// on one server if the map has several. The Receipt is the truth at that
-// moment: the layer above records what is owed before it acknowledges.
+// has not answered within HandoffAfter goes to a hand-off place: one that keeps
+// the loss of any one server survivable, if there is such a place, preferably on
+// a server where nothing failed. Put returns when all fragments are durable, or
+// when enough are and the rest failed or are late. Enough is:
+//
+//   - ackable: k+1 fragments or a majority of copies, and never all on one server
+//     if the map has several;
+//   - and readable after the loss of any one server, unless the places still
+//     worth trying cannot provide that: those that are up, not suspected, and
+//     neither failed nor late in this write, on servers that do not seem lost.
+//
+// So with all servers up an acknowledged value survives any one of them; with one
+// of three down, writes go on with what two can give. A frozen server costs a
+// write HandoffAfter and what the replacements take; slow failures at most
+// SpreadRounds+1 times HandoffAfter. The Receipt is the truth at that moment: the
+// layer above records what is owed before it acknowledges.
 //
 // The caller's bytes are the caller's again when Put returns, and Put does not
 // copy them: it cancels what is late and waits until every store has let go. A
@@ -48,6 +58,15 @@
 //   - A key that may be overwritten is Unavailable when a newer acknowledged
 //     version could lie on the places that did not answer.
 //
+// # Slow places
+//
+// A read that is not answered asks another place after the 95th percentile of
+// what reads of its size took of late (HedgeAfterMin to Config.HedgeAfter). Such
+// hedges are at most HedgeShare of the reads: when all are slow, asking twice
+// would only make it worse. A node for which reads waited for HedgeAfter in vain
+// is silent: for SuspectFor it is asked after the others. A node that was late
+// for a write is suspected: for SuspectFor it is treated as down, by writes too.
+//
 // # Failure behaviour
 //
 // A Put below the quorum fails with what all places agree on (Full, Overload)
@@ -64,6 +83,6 @@
 // Two writers who put different bytes under one version are not told apart
 // unless owner or size differ.
 //
-// Read next: placing.go (where fragments go), census.go (what may be said),
-// then put.go and coded.go, which drive them; docs/adr/0005.
+// Read next: placing.go (where fragments go, when it is enough), census.go (what may be said),
+// then put.go and coded.go, which drive them; docs/adr/0005 and 0008.
 package protect
