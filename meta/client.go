@@ -178,6 +178,10 @@ func (c *Client) round(ctx context.Context, a *attempts) (reply []byte, done boo
 				return nil, true, a.gaveUp("meta: call", ctx.Err())
 			}
 			next = ""
+		case a.maybe && a.method == methodDo && errs.Is(ans.err, errs.Overload):
+			// Refused before it was looked at: that says nothing about the attempt
+			// before, and whoever is told "no effect" may delete what it refers to.
+			a.last, next = ans.err, ""
 		case ans.route == routeDone:
 			c.setLead(a.desc.Group, p.ID)
 			return ans.reply, true, ans.err
