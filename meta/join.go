@@ -24,6 +24,10 @@ import (
 //     ever committed; once the replica holds an entry of that leader's own term,
 //     its log holds all that too, and it is a member again.
 //
+// The new store records its peers' ids in turn before it takes part, since it
+// replaces one that knew them: every member knows the stores of all others,
+// however many disks were replaced, one after the other.
+//
 // Peers that lead an older term hand leadership over when they hear of it.
 type joinState byte
 
@@ -81,6 +85,14 @@ type hello struct {
 type helloReply struct {
 	replaced bool   // it knew another store of that server
 	term     uint64 // its own
+	store    requestID
+}
+
+// welcome is what all peers together answered.
+type welcome struct {
+	replaced bool                 // one of them knew another store of this server
+	term     uint64               // the highest
+	stores   map[string]requestID // their own, by server id
 }
 
 func (h hello) encode() []byte {
@@ -142,6 +154,7 @@ func (s *Store) serveHello(ctx context.Context, peer transport.Peer, req transpo
 			enc.u8(0)
 		}
 		enc.uvarint(r.r.term)
+		enc.raw(s.id[:])
 		return transport.NewReply(enc.b, nil, nil), r.err
 	case <-s.stopped:
 	case <-ctx.Done():
@@ -155,42 +168,51 @@ func (d *driver) meet(h hello) (helloReply, error) {
 	if v := g.state.desc.voters(); v != h.voters {
 		return helloReply{}, errs.E("meta: hello", errs.Precondition, "server %s is configured with peers %q, this one with %q", h.from.server, h.voters, v)
 	}
-	key := peerKey(h.from.server)
-	rec, err := get(d.db, key)
+	b := d.db.NewBatch()
+	defer b.Close()
+	replaced, err := know(d.db, b, h.from.server, h.store)
+	if err == nil && !b.Empty() {
+		err = b.Commit(pebble.Sync)
+	}
 	if err != nil {
 		return helloReply{}, err
-	}
-	var known requestID
-	replaced := false
-	if rec != nil {
-		body, err := unseal("peer", key, rec)
-		if err != nil {
-			return helloReply{}, err
-		}
-		dec := decoder{b: body, what: "peer"}
-		replaced = dec.u8() == 1
-		copy(known[:], dec.raw(uint64(len(known))))
-		if err := dec.done(); err != nil {
-			return helloReply{}, err
-		}
-	}
-	if known != h.store {
-		replaced = replaced || rec != nil
-		enc := encoder{}
-		if replaced {
-			enc.u8(1)
-		} else {
-			enc.u8(0)
-		}
-		enc.raw(h.store[:])
-		if err := d.db.Set(key, seal(key, enc.b), pebble.Sync); err != nil {
-			return helloReply{}, err
-		}
 	}
 	if h.floor != 0 && g.term <= h.floor {
 		g.handOver(true) // the replica waits for a leader of a later term
 	}
 	return helloReply{replaced: replaced, term: g.log.hard.GetTerm()}, nil
+}
+
+// know adds to b that a server's store is the given one, and reports whether
+// that server ever had another.
+func know(db *pebble.DB, b *pebble.Batch, server string, store requestID) (replaced bool, err error) {
+	key := peerKey(server)
+	rec, err := get(db, key)
+	if err != nil {
+		return false, err
+	}
+	if rec != nil {
+		body, err := unseal("peer", key, rec)
+		if err != nil {
+			return false, err
+		}
+		var known requestID
+		d := decoder{b: body, what: "peer"}
+		replaced = d.u8() == 1
+		copy(known[:], d.raw(uint64(len(known))))
+		if err := d.done(); err != nil || known == store {
+			return replaced, err
+		}
+		replaced = true
+	}
+	enc := encoder{}
+	if replaced {
+		enc.u8(1)
+	} else {
+		enc.u8(0)
+	}
+	enc.raw(store[:])
+	return replaced, b.Set(key, seal(key, enc.b), nil)
 }
 
 // join asks the peers until the store is a member.
@@ -227,7 +249,7 @@ func (s *Store) membership(ctx context.Context) (membership, bool) {
 
 // askPeers says hello to all; when all have answered, the driver decides.
 func (s *Store) askPeers(ctx context.Context, store requestID, m membership) {
-	all := helloReply{term: firstTerm}
+	all := welcome{term: firstTerm, stores: map[string]requestID{}}
 	for _, p := range s.cfg.Peers {
 		if p.ID == s.cfg.ServerID {
 			continue
@@ -239,6 +261,7 @@ func (s *Store) askPeers(ctx context.Context, store requestID, m membership) {
 		}
 		all.replaced = all.replaced || r.replaced
 		all.term = max(all.term, r.term)
+		all.stores[p.ID] = r.store
 	}
 	if m.state == joinNew {
 		_ = s.in.call(func() { s.drv.admit(all) })
@@ -256,11 +279,12 @@ func (s *Store) sayHello(ctx context.Context, p Peer, store requestID, floor uin
 	defer reply.Release()
 	d := decoder{b: reply.Head, what: "hello reply"}
 	r := helloReply{replaced: d.u8() == 1, term: d.uvarint()}
+	copy(r.store[:], d.raw(uint64(len(r.store))))
 	return r, d.done()
 }
 
 // admit makes a new store a member, or lets it recover.
-func (d *driver) admit(all helloReply) {
+func (d *driver) admit(all welcome) {
 	g := d.groups[firstGroup]
 	if g.joined.state != joinNew {
 		return
@@ -271,17 +295,22 @@ func (d *driver) admit(all helloReply) {
 			m = membership{state: joinRecovering, floor: all.term}
 			g.slog.Warn("meta: this server had another store before: recovers from its peers", "term", all.term)
 		}
-		if err := g.rejoin(m); err != nil {
+		if err := g.rejoin(m, all.stores); err != nil {
 			g.fail(errs.Wrap("meta: join", err))
 		}
 	})
 }
 
-// rejoin makes m durable, with a hard state that has spent its votes up to
-// m.floor, and starts raft from it.
-func (g *group) rejoin(m membership) error {
+// rejoin makes m durable, with the peers' stores and a hard state that has
+// spent its votes up to m.floor, and starts raft from it.
+func (g *group) rejoin(m membership, peers map[string]requestID) error {
 	b := g.db.NewBatch()
 	defer b.Close()
+	for server, store := range peers {
+		if _, err := know(g.db, b, server, store); err != nil {
+			return err
+		}
+	}
 	if m.state == joinRecovering {
 		term, vote, commit := m.floor, uint64(g.self), g.log.hard.GetCommit()
 		if err := g.log.setHard(b, hardState(term, vote, commit)); err != nil {

@@ -111,3 +111,33 @@ func TestDifferentConfigurationsDoNotJoin(t *testing.T) {
 		t.Fatalf("role %s, want joining", c.role(0))
 	}
 }
+
+// Disks are replaced one after the other. The last one's peers have new stores
+// themselves, and must know nevertheless that it had another one before.
+func TestEmptyReplicaIsKnownToPeersWithNewDisks(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	db := c.client()
+	for _, i := range []int{1, 2} {
+		mustCall(t, db, kindAdd, "sum")
+		c.wipe(i)
+		c.start(i)
+		c.eventually("recovery", func() bool { r := c.role(i); return r == "follower" || r == "leader" })
+	}
+	c.replicasAgree()
+	// The two that are sound cannot elect: what becomes of the third depends on it alone.
+	c.net.cutOff(c.peers[1].Addr, c.peers[2].Addr, true)
+	c.net.cutOff(c.peers[2].Addr, c.peers[1].Addr, true)
+	c.wipe(0)
+	c.start(0)
+	c.eventually("an answer of both peers", func() bool { return c.role(0) != "joining" })
+	if r := c.role(0); r != "recovering" {
+		t.Fatalf("an empty replica is %s; want recovering: it would vote", r)
+	}
+	c.net.cutOff(c.peers[1].Addr, c.peers[2].Addr, false)
+	c.net.cutOff(c.peers[2].Addr, c.peers[1].Addr, false)
+	c.eventually("recovery", func() bool { r := c.role(0); return r == "follower" || r == "leader" })
+	c.replicasAgree()
+	if got := sumOf(t, db); got != 2 {
+		t.Fatalf("sum %d, want 2", got)
+	}
+}
