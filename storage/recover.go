@@ -153,7 +153,7 @@ func (d *Disk) openContainers(op string, nums []uint32) error {
 			}
 			continue
 		}
-		c, err := d.openContainer(num, known == nil && num == nums[len(nums)-1])
+		c, err := d.openContainer(num, known, known == nil && num == nums[len(nums)-1])
 		if err != nil {
 			return errs.Wrap(op, err)
 		}
@@ -180,15 +180,22 @@ func (d *Disk) openContainers(op string, nums []uint32) error {
 	return nil
 }
 
-// openContainer opens container num. Nil without error: it cannot be read (and is
-// reported), or it was being created when the machine died (newest) and is removed.
-func (d *Disk) openContainer(num uint32, newest bool) (*container, error) {
+// openContainer opens container num, known as the index has it. Nil without error: it
+// cannot be read (and is reported), or it was being created when the machine died
+// (newest) and is removed.
+//
+// One that cannot be read for now costs its own chunks only if the index knows all
+// of it. Otherwise the disk must not open: what replay passes over would later look
+// like a freed container, or like batches that a failure has overtaken.
+func (d *Disk) openContainer(num uint32, known *container, newest bool) (*container, error) {
 	c, err := openContainer(d.cfg, d.id, num)
 	switch {
 	case err == nil:
 		return c, nil
 	case errors.Is(err, errs.Invalid), errors.Is(err, errs.Unsupported):
 		return nil, err
+	case !errors.Is(err, errs.Corrupt) && (known == nil || !known.stat.sealed):
+		return nil, errs.E("storage.openContainer", errs.Unavailable, "container %d cannot be read: %w", num, err)
 	case !errors.Is(err, errs.Corrupt):
 		d.reportCorruption(Corruption{Container: num, What: err.Error()})
 		return nil, nil
