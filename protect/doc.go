@@ -83,6 +83,7 @@
 // Two writers who put different bytes under one version are not told apart
 // unless owner or size differ.
 //
-// Read next: placing.go (where fragments go, when it is enough), census.go (what may be said),
-// then put.go and coded.go, which drive them; docs/adr/0005 and 0008.
+// Read next: placing.go (where fragments go, when it is enough), census.go (what
+// may be said), then put.go and coded.go, which drive them; hedge.go;
+// docs/adr/0005 and 0008.
 package protect

@@ -93,10 +93,11 @@ func (s *Store) getLive(ctx context.Context, g *group, f *found, r chunk.Range) 
 
 // getDirect reads a value that is written once, without asking around.
 func (s *Store) getDirect(ctx context.Context, g *group, r chunk.Range) (*chunk.Chunk, error) {
-	at := make([][]int, g.n)
-	for i := range g.homes() {
+	at, places := make([][]int, g.n), make([]int, g.homes())
+	for i := range places {
 		if g.good[i] {
-			at[i] = []int{i}
+			places[i] = i
+			at[i] = places[i : i+1 : i+1]
 		}
 	}
 	if !g.prot.Coded() {

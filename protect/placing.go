@@ -48,7 +48,8 @@ type fragState struct {
 
 func newPlacing(l layout, good []bool) *placing {
 	p := &placing{layout: l, state: make([]placeState, len(l.places)), states: make([][placeStates]int, l.servers),
-		frags: make([]fragState, l.prot.Width()), on: make([]onServer, l.servers)}
+		frags: make([]fragState, l.prot.Width()), on: make([]onServer, l.servers),
+		at: make([]int, 0, l.prot.Width())}
 	for i := range p.frags {
 		p.frags[i].durable = -1
 	}

@@ -37,7 +37,8 @@ func (s *Store) Put(ctx context.Context, w chunk.Write) (chunk.Receipt, error) {
 		return chunk.Receipt{}, err
 	}
 	defer b.Release()
-	p := &put{s: s, g: g, w: w, frags: frags, plan: newPlacing(g.layout, g.good), results: make(chan attemptResult, len(g.places)), unalarm: func() {}}
+	p := &put{s: s, g: g, w: w, frags: frags, plan: newPlacing(g.layout, g.good), results: make(chan attemptResult, len(g.places)), unalarm: func() {},
+		running: make([]runningAttempt, 0, g.n)}
 	return p.run(ctx)
 }
 
@@ -50,14 +51,14 @@ type put struct {
 	plan    *placing
 	results chan attemptResult // room for every attempt there can be
 
-	running []runningAttempt // in order of their start, hence of their lateness
-	alarm   <-chan time.Time // fires when the oldest timely attempt becomes late
-	alarmAt time.Time
-	unalarm func()
-	hasteAt time.Time // when what is ackable must do
-	errs    []error
-	unsure  []attempt // may have taken effect without an ack
-	stale   error
+	running           []runningAttempt // in order of their start, hence of their lateness
+	alarm             <-chan time.Time // fires at alarmAt
+	alarmAt           time.Time
+	unalarm           func()
+	hasteAt, giveUpAt time.Time // when what is ackable must do; when the write fails
+	errs              []error
+	unsure            []attempt // may have taken effect without an ack
+	stale             error
 }
 
 type attemptResult struct {
@@ -74,19 +75,17 @@ type runningAttempt struct {
 func (p *put) run(ctx context.Context) (chunk.Receipt, error) {
 	attempts, cancel := context.WithCancel(ctx)
 	defer cancel()
-	clk := p.s.cfg.Clock
-	timeout, stop := clk.After(p.s.cfg.WriteTimeout)
-	defer stop()
-	p.hasteAt = clk.Now().Add(SpreadRounds * p.s.cfg.HandoffAfter)
+	now := p.s.cfg.Clock.Now()
+	p.hasteAt, p.giveUpAt = now.Add(SpreadRounds*p.s.cfg.HandoffAfter), now.Add(p.s.cfg.WriteTimeout)
 	p.start(attempts, p.plan.begin())
-	ended := p.wait(ctx, attempts, timeout)
+	ended := p.wait(ctx, attempts)
 	for !ended && p.stale == nil && !p.plan.enough() {
 		more := p.plan.lastResort()
 		if len(more) == 0 {
 			break
 		}
 		p.start(attempts, more)
-		ended = p.wait(ctx, attempts, timeout)
+		ended = p.wait(ctx, attempts)
 	}
 	acked := p.plan.enough()
 	cancel()
@@ -110,7 +109,7 @@ func (p *put) drain() {
 
 // wait runs until the plan waits for nothing, or ctx or the time is up (then
 // it reports true).
-func (p *put) wait(ctx, attempts context.Context, timeout <-chan time.Time) (ended bool) {
+func (p *put) wait(ctx, attempts context.Context) (ended bool) {
 	for p.plan.waiting() && p.stale == nil {
 		p.setAlarm()
 		select {
@@ -119,15 +118,16 @@ func (p *put) wait(ctx, attempts context.Context, timeout <-chan time.Time) (end
 		case <-p.alarm:
 			p.alarm = nil
 			p.start(attempts, p.passed())
-		case <-timeout:
-			p.plan.haste()
-			return true
 		case <-ctx.Done():
 			return true
 		}
 		// Every attempt ends or is late in time, so looking here is often enough.
-		if !p.s.cfg.Clock.Now().Before(p.hasteAt) {
+		now := p.s.cfg.Clock.Now()
+		if timeUp := !now.Before(p.giveUpAt); timeUp || !now.Before(p.hasteAt) {
 			p.plan.haste()
+			if timeUp {
+				return true
+			}
 		}
 	}
 	return false
@@ -137,17 +137,20 @@ func (p *put) start(ctx context.Context, as []attempt) {
 	lateAt := p.s.cfg.Clock.Now().Add(p.s.cfg.HandoffAfter)
 	for _, a := range as {
 		p.running = append(p.running, runningAttempt{attempt: a, lateAt: lateAt})
-		w := p.w
-		w.Key, w.Data = p.w.Key.Sibling(a.frag), p.frags[a.frag]
-		store := p.g.places[a.place].Store
-		go func() {
-			err := errs.E("protect.Put", errs.Unavailable, "the place has no store")
-			if store != nil {
-				_, err = store.Put(ctx, w)
-			}
-			p.results <- attemptResult{a, err}
-		}()
+		go p.try(ctx, a)
 	}
+}
+
+func (p *put) try(ctx context.Context, a attempt) {
+	store := p.g.places[a.place].Store
+	if store == nil {
+		p.results <- attemptResult{a, errs.E("protect.Put", errs.Unavailable, "the place has no store")}
+		return
+	}
+	w := p.w
+	w.Key, w.Data = p.w.Key.Sibling(a.frag), p.frags[a.frag]
+	_, err := store.Put(ctx, w)
+	p.results <- attemptResult{a, err}
 }
 
 // ended notes a result and returns what to start instead.
@@ -175,21 +178,23 @@ func (p *put) note(r attemptResult) (wasLate bool) {
 	return wasLate
 }
 
-// setAlarm makes alarm fire when the oldest attempt that is not late becomes so.
+// setAlarm makes alarm fire when the oldest attempt that is not late becomes so,
+// or when the time of the write is up.
 func (p *put) setAlarm() {
+	at := p.giveUpAt
 	for _, r := range p.running {
-		if r.late {
-			continue
+		if !r.late {
+			if r.lateAt.Before(at) {
+				at = r.lateAt
+			}
+			break
 		}
-		if p.alarm == nil || !p.alarmAt.Equal(r.lateAt) {
-			p.unalarm()
-			p.alarmAt = r.lateAt
-			p.alarm, p.unalarm = p.s.cfg.Clock.After(r.lateAt.Sub(p.s.cfg.Clock.Now()))
-		}
-		return
 	}
-	p.unalarm()
-	p.alarm, p.unalarm = nil, func() {}
+	if p.alarm == nil || !p.alarmAt.Equal(at) {
+		p.unalarm()
+		p.alarmAt = at
+		p.alarm, p.unalarm = p.s.cfg.Clock.After(at.Sub(p.s.cfg.Clock.Now()))
+	}
 }
 
 // passed marks what is late and returns what to start beside it.

@@ -12,17 +12,14 @@ import (
 // order returns the sources in the order to ask them: good places of this
 // server, other good places in turn, silent ones, then the rest.
 func (s *Store) order(g *group, at [][]int) []source {
-	var out []source
-	for frag, places := range at {
-		for _, p := range places {
+	out := make([]source, 0, len(at))
+	turn := int(s.turn.Add(1)) % len(at)
+	for i := range at {
+		frag := (i + turn) % len(at)
+		for _, p := range at[frag] {
 			out = append(out, source{frag, p})
 		}
 	}
-	if len(out) < 2 {
-		return out
-	}
-	n := int(s.turn.Add(1)) % len(out)
-	out = append(out[n:len(out):len(out)], out[:n]...)
 	rank := func(x source) int {
 		switch {
 		case !g.good[x.place]:
