@@ -63,7 +63,7 @@ func newDiskID() DiskID {
 type Config struct {
 	FS       vfs.FS // nil: the machine's file system
 	Dir      string `help:"directory of the disk: a mounted file system of its own, or any directory in development"`
-	IndexDir string `help:"directory of the disk's index, best on flash; empty: Dir/index"`
+	IndexDir string `help:"directory in which the disk keeps its index in a part of its own, best on flash; empty: Dir/index"`
 
 	Cluster ClusterID      // must match the disk's
 	Server  chunk.ServerID // must match the disk's

@@ -13,7 +13,10 @@ import (
 	"torc/internal/loop"
 )
 
-const lockName = "LOCK"
+const (
+	lockName       = "LOCK"
+	indexDirPrefix = "torc-index-" // of a disk's part of Config.IndexDir, before its UUID
+)
 
 // Disk is an open disk: a chunk.ListStore. Safe for concurrent use.
 type Disk struct {
@@ -77,6 +80,7 @@ var _ chunk.ListStore = (*Disk)(nil)
 // process, or of a format it does not know, and changes nothing then.
 func Open(cfg Config) (*Disk, error) {
 	const op = "storage.Open"
+	shared := cfg.IndexDir != ""
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -84,6 +88,9 @@ func Open(cfg Config) (*Disk, error) {
 	id, err := readSuperblock(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if shared { // it may hold other things, which an emptied index must not take along
+		cfg.IndexDir = cfg.FS.PathJoin(cfg.IndexDir, indexDirPrefix+id.Disk.String())
 	}
 	lock, err := cfg.FS.Lock(cfg.FS.PathJoin(cfg.Dir, lockName))
 	if err != nil {

@@ -193,3 +193,34 @@ func TestEmptyDiskIsSmall(t *testing.T) {
 		t.Fatalf("an empty disk takes %d bytes, %v", total, err)
 	}
 }
+
+// A directory given for indexes may be shared, by disks and by strangers: a disk uses
+// and empties only a part of its own.
+func TestSharedIndexDir(t *testing.T) {
+	mem := vfs.NewMem()
+	if err := mem.MkdirAll("/flash", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := vfs.WriteFileAtomic(mem, "/flash/precious", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	var disks []*Disk
+	for i, dir := range []string{"/d", "/e"} {
+		cfg := testConfig(mem)
+		cfg.Dir, cfg.IndexDir = dir, "/flash"
+		mustCreate(t, cfg)
+		d := mustOpen(t, cfg)
+		mustPut(t, d, testWrite(i, 100, 1))
+		disks = append(disks, d)
+	}
+	for i, d := range disks {
+		mustHave(t, d, testWrite(i, 100, 1))
+		if infos, err := d.List(context.Background(), nil, 10); err != nil || len(infos) != 1 {
+			t.Errorf("disk %d lists %d chunks, %v; want its own", i, len(infos), err)
+		}
+		mustClose(t, d)
+	}
+	if _, err := mem.Stat("/flash/precious"); err != nil {
+		t.Errorf("a stranger's file: %v", err)
+	}
+}
