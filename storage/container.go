@@ -31,7 +31,8 @@ type container struct {
 	missing bool   // the index knows it but its file cannot be read
 
 	// Guarded by Disk.mu.
-	stat containerStat
+	stat      containerStat
+	forgotten bool // being freed: the index must not have it again
 
 	mu   sync.Mutex
 	file vfs.File // nil once freed and unreferenced

@@ -104,6 +104,9 @@ func (t *txn) commit(op string) error {
 		_ = b.Delete(chunkKey(k), nil)
 	}
 	for num, s := range t.stats {
+		if t.d.forgotten(num) {
+			continue
+		}
 		buf = s.append(buf[:0])
 		_ = b.Set(statKey(num), buf, nil)
 	}
@@ -120,5 +123,21 @@ func (t *txn) commit(op string) error {
 			c.stat = s
 		}
 	}
+	for _, num := range t.freed {
+		if c, ok := t.d.containers[num]; ok {
+			c.forgotten = true
+		}
+	}
 	return nil
+}
+
+// forgotten reports whether container num is being freed.
+func (d *Disk) forgotten(num uint32) bool {
+	c := d.container(num)
+	if c == nil {
+		return false
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return c.forgotten
 }
