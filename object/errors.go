@@ -25,6 +25,7 @@ const (
 	BodyTooShort   Reason = "body shorter than declared"
 	BodyTooLong    Reason = "body longer than declared"
 	SizeTooLarge   Reason = "size too large"
+	NotOwner       Reason = "bucket of another account" // see ActingFor
 	NotHeld        Reason = "condition not held"
 	// BucketReplaced: the name now means another bucket than when the
 	// operation began. Repeating the operation is safe and will see the new one.

@@ -42,7 +42,7 @@ func (s *Service) Put(ctx context.Context, r PutRequest) (Object, error) {
 // replaced and swept.
 func (s *Service) commitBody(ctx context.Context, name BucketName, owner Owner, body Body,
 	commit func(context.Context, bucketRef, written) error) (w written, recovered bool, err error) {
-	b, err := s.CachedBucket(ctx, name)
+	b, err := s.open(ctx, name)
 	if err != nil {
 		return w, false, err
 	}
@@ -168,7 +168,7 @@ func (s *Service) DeleteMany(ctx context.Context, b BucketName, items []DeleteIt
 		}
 	}
 	if len(send) == 0 { // the bucket still has to exist
-		_, err := s.CachedBucket(ctx, b)
+		_, err := s.open(ctx, b)
 		return results, errs.Wrap(op, err)
 	}
 	for len(send) > 0 {

@@ -101,10 +101,41 @@ func (s *Service) forget(name BucketName) {
 	delete(s.buckets, name)
 }
 
+// actingKey is the key of the account that a context acts for.
+type actingKey struct{}
+
+// ActingFor returns a context under which a Service's operations touch only
+// buckets of owner: on another's they fail with NotOwner and change nothing,
+// also when the name changed hands after the caller had looked. Operations of
+// background workers, which act for nobody, need none.
+func ActingFor(ctx context.Context, owner AccountID) context.Context {
+	return context.WithValue(ctx, actingKey{}, owner)
+}
+
+// mayTouch fails with NotOwner unless b is the bucket of whom ctx acts for. A
+// bucket's owner never changes in its life, so it holds for every command that
+// carries b's id.
+func mayTouch(ctx context.Context, b Bucket) error {
+	if owner, ok := ctx.Value(actingKey{}).(AccountID); ok && owner != b.Owner {
+		return fail(NotOwner, errs.Permission, "object.bucket", "bucket %q is another account's", b.Name)
+	}
+	return nil
+}
+
+// open returns the bucket that an operation is to touch, from the cache unless
+// that says that it is another account's.
+func (s *Service) open(ctx context.Context, name BucketName) (Bucket, error) {
+	b, err := s.CachedBucket(ctx, name)
+	if err == nil && mayTouch(ctx, b) != nil {
+		b, err = s.Bucket(ctx, name)
+	}
+	return b, firstError(err, mayTouch(ctx, b))
+}
+
 // withBucket calls fn with what name means, again with a fresh answer if the
 // cached one turns out to be out of date. fn must be repeatable.
 func (s *Service) withBucket(ctx context.Context, name BucketName, fn func(ref bucketRef) error) error {
-	b, err := s.CachedBucket(ctx, name)
+	b, err := s.open(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -114,6 +145,9 @@ func (s *Service) withBucket(ctx context.Context, name BucketName, fn func(ref b
 		s.forget(name)
 	case BucketReplaced:
 		if b, err = s.Bucket(ctx, name); err != nil {
+			return err
+		}
+		if err = mayTouch(ctx, b); err != nil {
 			return err
 		}
 		return fn(bucketRef{b.Name, b.ID})

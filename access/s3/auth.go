@@ -3,6 +3,7 @@ package s3
 import (
 	"torc/access/s3/sigv4"
 	"torc/identity"
+	"torc/object"
 )
 
 // authenticator finds out who sent a request.
@@ -31,5 +32,7 @@ func (a *authenticator) authenticate(c *call) error {
 	}
 	c.auth = auth
 	c.cred = identity.Credential{Key: identity.AccessKey{ID: auth.AccessKeyID}, Account: auth.Account}
+	// A name may change hands between an operation's own look and what it does.
+	c.ctx = object.ActingFor(c.ctx, c.owner())
 	return nil
 }

@@ -50,6 +50,8 @@ func reasonAnswer(r object.Reason, c *call) *apiError {
 		return fail("NoSuchKey").with("Key", c.key)
 	case object.NoUpload:
 		return fail("NoSuchUpload").with("UploadId", c.query.Get("uploadId"))
+	case object.NotOwner:
+		return fail("AccessDenied")
 	case object.BucketExists:
 		return fail("BucketAlreadyExists").with("BucketName", string(c.bucket))
 	case object.BucketNotEmpty:

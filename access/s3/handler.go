@@ -251,10 +251,10 @@ func (c *call) ownedBucket(name object.BucketName) (object.Bucket, error) {
 // the bucket the body was started for and fails if the name was given away.
 func (c *call) ownBucketForBody() error {
 	b, err := c.h.cfg.Objects.CachedBucket(c.ctx, c.bucket)
-	if err != nil {
-		return err
+	if err == nil && c.mayUse(b) != nil { // what is remembered may be the former owner
+		_, err = c.ownBucket()
 	}
-	return c.mayUse(b)
+	return err
 }
 
 // mayUse is the authorisation of today: an account may do everything to its own

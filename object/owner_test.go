@@ -1,0 +1,93 @@
+package object
+
+import (
+	"testing"
+
+	"torc/internal/errs"
+)
+
+const (
+	formerOwner  AccountID = "111111111111"
+	presentOwner AccountID = "222222222222"
+)
+
+// TestNameThatChangedHands: the connector saw a bucket of formerOwner, who since
+// deleted it, and presentOwner made another under the name.
+func TestNameThatChangedHands(t *testing.T) {
+	for _, cached := range []string{"the former bucket", "the present bucket", "nothing"} {
+		t.Run(cached, func(t *testing.T) {
+			r := newRig(t)
+			now, err := r.svc.CreateBucket(ctx, "b", presentOwner, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.put("b", "k", random(150))
+			up, err := r.svc.CreateUpload(ctx, UploadRequest{Bucket: "b", Key: "u"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			part, err := r.svc.PutPart(ctx, PartRequest{Bucket: "b", Key: "u", Upload: up.ID, Number: 1, Body: body(random(70))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			chunks, _ := r.live()
+			id := up.ID
+			done := CompleteRequest{Bucket: "b", Key: "u", Upload: id, Parts: []CompletedPart{{1, part.ETag}},
+				Seal: func(Upload, []Part) (Seal, error) { return Seal{ETag: "e"}, nil }}
+			mine := ActingFor(ctx, formerOwner)
+			ops := map[string]func() error{
+				"Put": func() error {
+					_, err := r.svc.Put(mine, PutRequest{Bucket: "b", Key: "k", Body: body(random(9))})
+					return err
+				},
+				"Stat":         func() error { _, _, err := r.svc.Stat(mine, "b", "k"); return err },
+				"List":         func() error { _, err := r.svc.List(mine, ListRequest{Bucket: "b", Limit: 9}); return err },
+				"Delete":       func() error { return r.svc.Delete(mine, "b", DeleteItem{Key: "k"}) },
+				"DeleteMany":   func() error { _, err := r.svc.DeleteMany(mine, "b", []DeleteItem{{Key: "k"}}); return err },
+				"CreateUpload": func() error { _, err := r.svc.CreateUpload(mine, UploadRequest{Bucket: "b", Key: "v"}); return err },
+				"Upload":       func() error { _, err := r.svc.Upload(mine, "b", "u", id); return err },
+				"PutPart": func() error {
+					_, err := r.svc.PutPart(mine, PartRequest{Bucket: "b", Key: "u", Upload: id, Number: 2, Body: body(random(9))})
+					return err
+				},
+				"Parts":        func() error { _, err := r.svc.Parts(mine, "b", "u", id, 0, 9); return err },
+				"Uploads":      func() error { _, err := r.svc.Uploads(mine, UploadsRequest{Bucket: "b", Limit: 9}); return err },
+				"Abort":        func() error { return r.svc.Abort(mine, "b", "u", id) },
+				"Complete":     func() error { _, err := r.svc.Complete(mine, done); return err },
+				"DeleteBucket": func() error { return r.svc.DeleteBucket(mine, "b") },
+			}
+			for name, op := range ops {
+				switch cached {
+				case "the former bucket":
+					r.svc.remember(Bucket{ID: 77, Name: "b", Owner: formerOwner})
+				case "the present bucket":
+					r.svc.remember(now)
+				default:
+					r.svc.forget("b")
+				}
+				err := op()
+				if name == "Put" && cached == "the former bucket" {
+					wantKind(t, err, errs.Unavailable, BucketReplaced) // a body is not sent twice
+					continue
+				}
+				if ReasonOf(err) != NotOwner || !errs.Is(err, errs.Permission) {
+					t.Errorf("%s: got %v; want %s", name, err, NotOwner)
+				}
+			}
+			if n, _ := r.live(); n != chunks {
+				t.Errorf("%d chunks, %d before", n, chunks)
+			}
+			if got, err := r.read("b", "k"); err != nil || string(got) != string(random(150)) {
+				t.Errorf("the object: %d bytes, %v", len(got), err)
+			}
+			// Who owns it now does everything, whatever is remembered.
+			mine = ActingFor(ctx, presentOwner)
+			for _, name := range []string{"Stat", "Parts", "Uploads", "Delete", "Complete"} {
+				r.svc.remember(Bucket{ID: 77, Name: "b", Owner: formerOwner})
+				if err := ops[name](); err != nil {
+					t.Errorf("%s by the owner: %v", name, err)
+				}
+			}
+		})
+	}
+}
