@@ -132,7 +132,8 @@ func (d *Disk) decide(t *txn, o *pending, full error) (bool, error) {
 	if ok && old.version == o.e.version && old.deleted && !o.e.deleted {
 		return false, errs.E(o.name, errs.Stale, "%s: version %v is deleted", o.k, o.e.version)
 	}
-	if ok && old.version == o.e.version && old.deleted == o.e.deleted {
+	if ok && old.version == o.e.version && old.deleted == o.e.deleted && !o.replaces(&old) {
+		o.again = o.isPut()
 		return false, nil
 	}
 	if !o.e.deleted && full != nil {

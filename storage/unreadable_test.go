@@ -82,3 +82,34 @@ func TestUnreadableSealedContainer(t *testing.T) {
 	d = mustOpen(t, cfg)
 	mustHave(t, d, first)
 }
+
+// A put of what is stored already is acknowledged only if it can still be read; if
+// not, it is how the chunk gets well.
+func TestPutAgainRepairs(t *testing.T) {
+	x := newDamaged(t)
+	w, e := x.ws[1], x.at[1]
+	h := e.header(w.Key)
+	for name, off := range map[string]int64{"header": 0, "data": h.dataOff() + 100_000} {
+		x.edit(t, e.pos+off, flip, 1)
+		d := mustOpen(t, x.cfg)
+		mustPut(t, d, w)
+		mustHave(t, d, w)
+		mustPut(t, d, w)
+		if n := d.count.batches.Load(); n != 1 {
+			t.Errorf("%s: %d batches written, want 1", name, n)
+		}
+		mustClose(t, d)
+		x.loseIndex(t)
+		d = mustOpen(t, x.cfg)
+		mustHave(t, d, w)
+		e, _, _ = d.lookup("test", w.Key)
+		mustClose(t, d)
+	}
+	// The whole container is lost.
+	if err := x.mem.Remove("/d/00000001.ctr"); err != nil {
+		t.Fatal(err)
+	}
+	d := mustOpen(t, x.cfg)
+	mustPut(t, d, w)
+	mustHave(t, d, w)
+}

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"hash/crc32"
 	"sync/atomic"
 
@@ -20,6 +21,9 @@ type pending struct {
 	// relocation: the record that this one copies; the copy is dropped if the key
 	// has moved on.
 	from *entry
+
+	over  *entry // damaged: the record that this one is to replace although the version is the same
+	again bool   // set by the committer: the version was stored already
 
 	state atomic.Int32
 	done  chan error
@@ -49,12 +53,35 @@ func (d *Disk) Put(ctx context.Context, w chunk.Write) (chunk.Receipt, error) {
 	// Checksums are made here, by as many cores as there are writers.
 	o.meta = append(o.meta, w.Owner...)
 	o.meta, o.e.sum = blockSums(o.meta, w.Data)
-	if err := d.submit(ctx, o); err != nil {
+	err := d.submit(ctx, o)
+	if err == nil && o.again {
+		err = d.putAgain(ctx, o)
+	}
+	if err != nil {
 		return chunk.Receipt{}, err
 	}
 	d.count.puts.Add(1)
 	d.count.putBytes.Add(o.e.size)
 	return chunk.Receipt{Want: 1, Durable: 1}, nil
+}
+
+// putAgain acknowledges o, whose version is stored already, only if that can still be
+// read; otherwise it writes it once more. This is how a damaged chunk gets well.
+func (d *Disk) putAgain(ctx context.Context, o *pending) error {
+	old, err := d.find(ctx, o.name, o.k)
+	if err == nil && !old.deleted && old.version == o.e.version {
+		var c *chunk.Chunk
+		c, err = d.Get(ctx, o.k, chunk.All)
+		c.Release()
+	}
+	switch {
+	case errors.Is(err, errs.Corrupt):
+		return d.submit(ctx, &pending{name: o.name, k: o.k, e: o.e, meta: o.meta, data: o.data, over: &old, done: make(chan error, 1)})
+	case errors.Is(err, errs.NotFound):
+		return nil // it was stored; a delete has overtaken it
+	default:
+		return err
+	}
 }
 
 // Delete implements chunk.Deleter.
@@ -114,3 +141,8 @@ func (o *pending) prepare(seq uint64) {
 
 // isPut reports whether o takes space that only puts may not take: the reserve.
 func (o *pending) isPut() bool { return !o.e.deleted && o.from == nil }
+
+// replaces reports whether o was made to take the place of record old.
+func (o *pending) replaces(old *entry) bool {
+	return o.over != nil && o.over.container == old.container && o.over.pos == old.pos
+}
