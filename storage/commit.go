@@ -3,7 +3,6 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"syscall"
 
 	"torc/internal/errs"
@@ -58,8 +57,8 @@ func (d *Disk) commitBatch(ops []*pending) {
 	}
 }
 
-// tryBatch is one attempt. If there is no space it answers the puts and returns the
-// rest, which may use the reserve.
+// tryBatch is one attempt. If there is no space it answers those that may take least
+// of it, puts before deletes, and returns the rest.
 func (d *Disk) tryBatch(ops []*pending) []*pending {
 	t := d.begin()
 	seq := d.seq + 1
@@ -89,7 +88,7 @@ func (d *Disk) tryBatch(ops []*pending) []*pending {
 	var again []*pending
 	for _, a := range wait {
 		switch {
-		case errors.Is(err, errs.Full) && !a.o.isPut():
+		case errors.Is(err, errs.Full) && a.o.need() < need(write):
 			again = append(again, a.o)
 		case err != nil:
 			d.count.errors.Add(1)
@@ -97,12 +96,6 @@ func (d *Disk) tryBatch(ops []*pending) []*pending {
 		default:
 			a.o.done <- a.err
 		}
-	}
-	if len(again) > 0 && !slices.ContainsFunc(write, (*pending).isPut) {
-		for _, o := range again { // not even deletes have space
-			o.done <- err
-		}
-		return nil
 	}
 	return again
 }
@@ -133,7 +126,7 @@ func (d *Disk) decide(t *txn, o *pending, full error) (bool, error) {
 		return false, errs.E(o.name, errs.Stale, "%s: version %v is deleted", o.k, o.e.version)
 	}
 	if ok && old.version == o.e.version && old.deleted == o.e.deleted && !o.replaces(&old) {
-		o.again = o.isPut()
+		o.again = !o.e.deleted
 		return false, nil
 	}
 	if !o.e.deleted && full != nil {

@@ -71,7 +71,7 @@ type Config struct {
 
 	ContainerSize   int64         `help:"size of a container file in bytes" default:"1073741824"`
 	Capacity        int64         `help:"bytes the disk may use; 0: all its file system has" default:"0"`
-	Reserve         int64         `help:"bytes kept free for deletes and relocation; 0: two containers" default:"0"`
+	Reserve         int64         `help:"bytes kept free for deletes and relocation; 0: three containers" default:"0"`
 	MemtableBytes   int64         `help:"write buffer of the index in bytes" default:"1048576"`
 	TombstoneKeep   time.Duration `help:"how long a delete is remembered at least" default:"168h"`
 	ReclaimInterval time.Duration `help:"pause between passes that free dead space" default:"10s"`
@@ -93,7 +93,7 @@ func (c Config) withDefaults() Config {
 		c.ContainerSize = ContainerSizeDefault
 	}
 	if c.Reserve == 0 {
-		c.Reserve = 2 * c.ContainerSize
+		c.Reserve = 3 * c.ContainerSize
 	}
 	if c.MemtableBytes == 0 {
 		c.MemtableBytes = MemtableBytesDefault

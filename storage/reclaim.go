@@ -16,6 +16,7 @@ import (
 // Limits of one reclaim pass.
 const (
 	relocateLivePercentMax = 50        // a container with more alive than this is left alone
+	relocateFullPercentMax = 90        // the same on a disk without space
 	relocateBytesMax       = 256 << 20 // copied in one pass
 	relocateGroupMax       = 64        // records copied in one group commit
 	relocateGroupBytesMax  = 8 << 20
@@ -31,12 +32,13 @@ type victim struct {
 
 // reclaimPlan returns the containers to free, those with the least to copy first.
 // It is pure: stats is the container table, expired tells which tombstones are old
-// enough to be forgotten by the youngest of them.
+// enough to be forgotten by the youngest of them, livePercentMax how much of a
+// container may be alive.
 //
 // Never planned: what is still written to; the highest number, which keeps the batch
 // sequence going; and the successor of a quarantined container, whose batches prove
 // which one of that container failed.
-func reclaimPlan(stats map[uint32]containerStat, expired func(youngest chunk.Version) bool) []victim {
+func reclaimPlan(stats map[uint32]containerStat, expired func(youngest chunk.Version) bool, livePercentMax int64) []victim {
 	var highest uint32
 	for num := range stats {
 		highest = max(highest, num)
@@ -51,7 +53,7 @@ func reclaimPlan(stats map[uint32]containerStat, expired func(youngest chunk.Ver
 			live -= s.tombstones * recordHeaderSize
 		}
 		whole := s.end - containerHeaderSize
-		if s.quarantined || live*100 <= whole*relocateLivePercentMax {
+		if s.quarantined || live*100 <= whole*livePercentMax {
 			out = append(out, victim{num: num, live: live, whole: whole})
 		}
 	}
@@ -76,23 +78,31 @@ func (d *Disk) reclaimPass(ctx context.Context) error {
 	for num, c := range d.containers {
 		stats[num] = c.stat
 	}
+	percent := int64(relocateLivePercentMax)
+	if d.reasons[Full] != "" {
+		percent = relocateFullPercentMax // else evenly scattered deletes would never give space back
+	}
 	d.mu.RUnlock()
 	var empty []*container
 	var failed error
-	budget := int64(relocateBytesMax)
-	for _, v := range reclaimPlan(stats, d.expired) {
+	var copied, held int64 // held: copied out of containers that are not freed yet
+	for _, v := range reclaimPlan(stats, d.expired, percent) {
 		c := d.container(v.num)
-		if c == nil || c.missing || budget <= 0 {
+		if c == nil || c.missing || copied >= relocateBytesMax {
 			continue
 		}
-		budget -= v.live
 		ok, err := d.evacuate(ctx, c)
+		copied, held = copied+v.live, held+v.live
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
 		if ok {
 			empty = append(empty, c)
+		}
+		if held >= d.cfg.ContainerSize/2 { // copies lie in the reserve, of three containers
+			failed = errors.Join(failed, d.free(empty))
+			empty, held = nil, 0
 		}
 	}
 	return errors.Join(failed, d.free(empty), d.sweep())

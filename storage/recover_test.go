@@ -221,7 +221,7 @@ func TestTombstoneOutlivesWhatItHides(t *testing.T) {
 func TestReserve(t *testing.T) {
 	mem := vfs.NewMem()
 	cfg := testConfig(mem)
-	cfg.Capacity = 1 << 20 // four containers, two of them reserve
+	cfg.Capacity = 5 << 18 // five containers, three of them reserve
 	cfg.TombstoneKeep = 1
 	mustCreate(t, cfg)
 	d := mustOpen(t, cfg)

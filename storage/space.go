@@ -36,19 +36,51 @@ func (d *Disk) refusesPuts() error {
 }
 
 // spaceFor returns errs.Full if a new container of size bytes would take what is
-// kept for deletes and relocation, unless the batch consists of those.
+// kept for others: the reserve is for deletes and relocation, the last half of it for
+// relocation alone, which deletes without end must not leave without room.
 func (d *Disk) spaceFor(size int64, write []*pending) error {
 	sp := d.measureSpace()
 	d.mu.Lock()
 	d.space, d.spaceAt = sp, d.cfg.Clock.Now()
 	d.mu.Unlock()
-	puts := false
-	for _, o := range write {
-		puts = puts || o.isPut()
+	keep := int64(0)
+	switch need(write) {
+	case needPut:
+		keep = d.cfg.Reserve
+	case needDelete:
+		keep = d.cfg.Reserve / 2
+	case needRelocation:
+		return nil
 	}
-	if !puts || sp.capacity == 0 || sp.free-size >= d.cfg.Reserve {
+	if sp.capacity == 0 || sp.free-size >= keep {
 		return nil
 	}
 	d.setState(Full, "free space is below the reserve", nil)
-	return errs.E("storage.Put", errs.Full, "disk %s: %d bytes free, %d are kept in reserve", d.cfg.Dir, sp.free, d.cfg.Reserve)
+	return errs.E("storage.commit", errs.Full, "disk %s: %d bytes free, %d are kept in reserve", d.cfg.Dir, sp.free, keep)
+}
+
+// How little a write must leave of the free space, from least to most.
+const (
+	needRelocation = iota
+	needDelete
+	needPut
+)
+
+// need returns the highest need of some writes.
+func need(write []*pending) int {
+	n := needRelocation
+	for _, o := range write {
+		n = max(n, o.need())
+	}
+	return n
+}
+
+func (o *pending) need() int {
+	switch {
+	case o.from != nil:
+		return needRelocation
+	case o.e.deleted:
+		return needDelete
+	}
+	return needPut
 }

@@ -139,9 +139,6 @@ func (o *pending) prepare(seq uint64) {
 	o.h.metaSum = crc32.Checksum(o.meta, castagnoli)
 }
 
-// isPut reports whether o takes space that only puts may not take: the reserve.
-func (o *pending) isPut() bool { return !o.e.deleted && o.from == nil }
-
 // replaces reports whether o was made to take the place of record old.
 func (o *pending) replaces(old *entry) bool {
 	return o.over != nil && o.over.container == old.container && o.over.pos == old.pos
