@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"torc/chunk"
+	"torc/heal"
 	"torc/identity"
 	"torc/internal/errs"
 	"torc/internal/loop"
@@ -20,8 +21,8 @@ const (
 	sweepEvery       = 5 * time.Second
 	repairEvery      = 5 * time.Second
 	maintainEvery    = 5 * time.Second
+	homingEvery      = 5 * time.Second
 	closeTimeout     = 8 * time.Second
-	readyRecheck     = 2 * time.Second
 	rootAccountName  = "root"
 	rootAccountEmail = "root@localhost"
 )
@@ -81,14 +82,16 @@ func (s *Server) bootstrapIdentity(ctx context.Context) error {
 }
 
 // startLoops starts the housekeeping. Purge and repair run at the metadata
-// leaseholder only; every server sweeps its own disks.
+// leaseholder only; every server sweeps its own disks and brings home what lies there.
 func (s *Server) startLoops(ctx context.Context) {
 	leads := func() bool { return s.meta != nil && s.meta.IsLeader([]byte{meta.PrefixPlain}) }
 	s.purger = object.NewPurger(object.PurgerConfig{DB: s.db, Chunks: s.protect, Clock: s.opts.Clock, Log: s.log, Grace: s.cfg.PurgeGrace, Active: leads})
 	s.repairer = object.NewRepairer(object.RepairerConfig{DB: s.db, Chunks: s.protect, Clock: s.opts.Clock, Log: s.log, Active: leads})
 	s.sweeper = object.NewSweeper(object.SweeperConfig{DB: s.db, Clock: s.opts.Clock, Log: s.log, Server: s.cfg.Server,
 		Servers: s.cfg.memberIDs, Stores: s.allDisks, Grace: s.cfg.OrphanGrace})
+	s.homing = heal.NewHoming(heal.HomingConfig{Topology: s.router, Stores: s.openDisksByNode, Clock: s.opts.Clock, Log: s.log})
 	for _, l := range []*loop.Loop{
+		loop.New("homing", s.opts.Clock, homingEvery, s.homing.Step),
 		loop.New("purge", s.opts.Clock, purgeEvery, s.purger.Step),
 		loop.New("repair", s.opts.Clock, repairEvery, s.repairer.Step),
 		loop.New("orphan sweep", s.opts.Clock, sweepEvery, s.sweeper.Step),
@@ -111,6 +114,19 @@ func (s *Server) allDisks() ([]chunk.ListStore, error) {
 		out = append(out, d.disk)
 	}
 	return out, nil
+}
+
+// openDisksByNode returns the disks in service of each node of this server.
+func (s *Server) openDisksByNode() map[chunk.NodeID][]chunk.ListStore {
+	out := map[chunk.NodeID][]chunk.ListStore{}
+	for id, slots := range s.nodes {
+		for _, d := range slots {
+			if d.disk != nil {
+				out[id] = append(out[id], d.disk)
+			}
+		}
+	}
+	return out
 }
 
 func (c Config) memberIDs() []string {

@@ -13,6 +13,7 @@ import (
 	"torc/internal/errs"
 	"torc/internal/transport"
 	"torc/object"
+	"torc/protect"
 	"torc/ring"
 )
 
@@ -164,6 +165,8 @@ func (s *Server) workerStatus(st *ServerStatus) {
 	p, w := s.purger.Status(), s.sweeper.Status()
 	st.Purge = &PurgeStatus{Active: p.Active, Entries: p.Entries, Bytes: p.Bytes, OldestSeconds: int64(p.Oldest.Seconds()), Freed: p.Freed}
 	st.Sweep = &SweepStatus{Sessions: w.Sessions, Removed: w.Removed}
+	hs := s.homing.Status()
+	st.Homing = &HomingStatus{Rounds: hs.Rounds, Misplaced: hs.Misplaced, Homed: hs.Homed}
 	for _, l := range s.loops {
 		ls := l.Status()
 		ws := WorkerStatus{Name: ls.Name, Passes: ls.Passes, Running: ls.Running}
@@ -192,6 +195,9 @@ func (s *Server) locate(ctx context.Context, bucket, key string) (Location, erro
 				return loc, err
 			}
 			for _, f := range reports {
+				if !f.Home && f.State == protect.Deleted {
+					continue // a fragment that has gone home
+				}
 				fl := FragmentLocation{Index: f.Index, RingKey: main.Sibling(f.Index).String(), Node: string(f.Node), Server: string(f.Server), Home: f.Home, State: f.State.String()}
 				if f.Err != nil {
 					fl.Reason = f.Err.Error()

@@ -14,6 +14,7 @@ import (
 	"torc/access/s3"
 	"torc/chunk"
 	"torc/chunk/remote"
+	"torc/heal"
 	"torc/identity"
 	"torc/internal/clock"
 	"torc/internal/errs"
@@ -57,6 +58,7 @@ type Server struct {
 	purger    *object.Purger
 	sweeper   *object.Sweeper
 	repairer  *object.Repairer
+	homing    *heal.Homing
 
 	loops     []*loop.Loop
 	listeners []*http.Server

@@ -64,6 +64,13 @@ type SweepStatus struct {
 	Removed  int64 `json:"removed"`  // orphan chunks removed since the server started
 }
 
+// HomingStatus is the way home of hand-off copies that this server holds.
+type HomingStatus struct {
+	Rounds    int64 `json:"rounds"`
+	Misplaced int64 `json:"misplaced"` // still here at the end of the last round
+	Homed     int64 `json:"homed"`     // since the server started
+}
+
 // WorkerStatus is one background loop.
 type WorkerStatus struct {
 	Name      string `json:"name"`
@@ -86,6 +93,7 @@ type ServerStatus struct {
 	Nodes    []NodeStatus   `json:"nodes,omitempty"`
 	Purge    *PurgeStatus   `json:"purge,omitempty"`
 	Sweep    *SweepStatus   `json:"sweep,omitempty"`
+	Homing   *HomingStatus  `json:"homing,omitempty"`
 	Workers  []WorkerStatus `json:"workers,omitempty"`
 }
 
@@ -161,6 +169,9 @@ func (st *ClusterStatus) judge() {
 	for _, s := range st.Servers {
 		if s.State != "RUN" {
 			reason("server %s is %s: %s", s.ID, s.State, s.Reason)
+		}
+		if s.Homing != nil && s.Homing.Misplaced > 0 {
+			reason("%d hand-off copies on server %s wait for their homes", s.Homing.Misplaced, s.ID)
 		}
 		for _, n := range s.Nodes {
 			for _, d := range n.Disks {

@@ -103,10 +103,13 @@ func (c *census) tooFew(op string, g *found) error {
 		g.version, g.frags, c.prot.Need(), c.corrupt(), len(c.unanswered()))
 }
 
+// tombstone returns the newest tombstone at a home. One on a hand-off place says
+// nothing about the value: it is also what is left there when a fragment has gone
+// home, and every deletion has its tombstones at homes.
 func (c *census) tombstone() *chunk.Info {
 	var t *chunk.Info
 	for i, s := range c.seen {
-		if s.err == nil && s.info.Deleted && (t == nil || s.info.Version > t.Version) {
+		if s.err == nil && s.info.Deleted && s.place == s.frag && (t == nil || s.info.Version > t.Version) {
 			t = &c.seen[i].info
 		}
 	}

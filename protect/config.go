@@ -9,11 +9,10 @@ import (
 
 // Defaults of Config.
 const (
-	HandoffAfterDefault   = time.Second
-	HedgeAfterDefault     = 200 * time.Millisecond
-	WriteTimeoutDefault   = 30 * time.Second
-	CleanupTimeoutDefault = 2 * time.Second
-	SuspectForDefault     = 5 * time.Second
+	HandoffAfterDefault = time.Second
+	HedgeAfterDefault   = 200 * time.Millisecond
+	WriteTimeoutDefault = 30 * time.Second
+	SuspectForDefault   = 5 * time.Second
 )
 
 // Limits of the work one call makes.
@@ -33,11 +32,10 @@ type Config struct {
 	// Local names this server: its copies are read before others.
 	Local chunk.ServerID
 
-	HandoffAfter   time.Duration `default:"1s" help:"a fragment write not acknowledged for this long is sent to a hand-off place as well"`
-	HedgeAfter     time.Duration `default:"200ms" help:"a read not answered for this long is sent to another place as well"`
-	WriteTimeout   time.Duration `default:"30s" help:"a write that has not reached its quorum after this long fails"`
-	CleanupTimeout time.Duration `default:"2s" help:"the longest that removing what a failed write left behind may take"`
-	SuspectFor     time.Duration `default:"5s" help:"a place that was late is treated as down for this long"`
+	HandoffAfter time.Duration `default:"1s" help:"a fragment write not acknowledged for this long is sent to a hand-off place as well"`
+	HedgeAfter   time.Duration `default:"200ms" help:"a read not answered for this long is sent to another place as well"`
+	WriteTimeout time.Duration `default:"30s" help:"a write that has not reached its quorum after this long fails"`
+	SuspectFor   time.Duration `default:"5s" help:"a place that was late is treated as down for this long"`
 
 	// Overwritten tells keys that may be written again from those that are
 	// written once. Reads of the former first learn the newest version from all
@@ -59,7 +57,7 @@ func (c Config) withDefaults() Config {
 		def time.Duration
 	}{
 		{&c.HandoffAfter, HandoffAfterDefault}, {&c.HedgeAfter, HedgeAfterDefault}, {&c.WriteTimeout, WriteTimeoutDefault},
-		{&c.CleanupTimeout, CleanupTimeoutDefault}, {&c.SuspectFor, SuspectForDefault},
+		{&c.SuspectFor, SuspectForDefault},
 	} {
 		if *d.v <= 0 {
 			*d.v = d.def

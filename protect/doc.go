@@ -48,7 +48,8 @@
 // and the hand-off places about fragments that a home lacks. Then:
 //
 //   - The newest generation with at least k fragments wins.
-//   - A tombstone anywhere deletes what is of its version or below.
+//   - A tombstone at a home deletes what is of its version or below. On a hand-off
+//     place it only says that nothing is there: a fragment that went home leaves one.
 //   - NotFound needs proof: the places that did not answer must be too few to
 //     hold an acknowledged value (not ackable); for a key written once, every
 //     home must have answered as well, so that not even a value which has lost
@@ -70,9 +71,9 @@
 // # Failure behaviour
 //
 // A Put below the quorum fails with what all places agree on (Full, Overload)
-// or Unavailable when nothing is left of it, otherwise Unknown. Under a key that
-// is written once it removes what it wrote, with tombstones of its own version:
-// a failed Put is repeated with a new version, or under a new key.
+// or Unavailable when nothing is left of it, otherwise Unknown. It never removes
+// what it wrote: the same Put may be a rewrite of live data. Full and Overload
+// may therefore leave fragments too; who owns the key deletes it or puts again.
 //
 // # Limits
 //

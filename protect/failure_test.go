@@ -1,6 +1,7 @@
 package protect_test
 
 import (
+	"context"
 	"testing"
 
 	"torc/chunk"
@@ -158,14 +159,13 @@ func TestWriteBelowQuorum(t *testing.T) {
 		prot chunk.Protection
 		ok   int // nodes that work
 		f    chunk.Fault
-		once errs.Kind // of a key written once: what was written is removed
-		user errs.Kind // of a key that may be overwritten: it stays
+		want errs.Kind
 	}{
-		{"all full", chunk.EC(4, 2), 0, chunk.Fault{Op: chunk.OpPut, Err: full}, errs.Full, errs.Full},
-		{"four of five", chunk.EC(4, 2), 4, chunk.Fault{Op: chunk.OpPut, Err: full}, errs.Full, errs.Unknown},
-		{"one of two", chunk.Replicas(3), 1, chunk.Fault{Op: chunk.OpPut, Err: errs.Unavailable}, errs.Unavailable, errs.Unknown},
-		{"outcome unknown", chunk.Replicas(3), 0, chunk.Fault{Op: chunk.OpPut, Err: errs.Unknown, Applied: true}, errs.Unavailable, errs.Unknown},
-		{"unknown and cannot be cleaned", chunk.Replicas(3), 1, chunk.Fault{Err: errs.Unknown, Applied: true, Op: chunk.OpAny}, errs.Unknown, errs.Unknown},
+		{"all full", chunk.EC(4, 2), 0, chunk.Fault{Op: chunk.OpPut, Err: full}, errs.Full},
+		{"four of five, the rest full", chunk.EC(4, 2), 4, chunk.Fault{Op: chunk.OpPut, Err: full}, errs.Full},
+		{"none", chunk.Replicas(3), 0, chunk.Fault{Op: chunk.OpPut, Err: errs.Unavailable}, errs.Unavailable},
+		{"one of two", chunk.Replicas(3), 1, chunk.Fault{Op: chunk.OpPut, Err: errs.Unavailable}, errs.Unknown},
+		{"outcome unknown", chunk.Replicas(3), 0, chunk.Fault{Op: chunk.OpPut, Err: errs.Unknown, Applied: true}, errs.Unknown},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			checkBuffers(t)
@@ -175,30 +175,87 @@ func TestWriteBelowQuorum(t *testing.T) {
 			for _, n := range c.nodes[tt.ok:] {
 				n.Inject(tt.f)
 			}
-			w := write(onceKey(1, tt.prot), 10, 9999)
-			_, err := s.Put(t.Context(), w)
-			wantKind(t, err, tt.once, "key written once")
-			u := write(userKey(1, tt.prot), 10, 9999)
-			_, err = s.Put(t.Context(), u)
-			wantKind(t, err, tt.user, "key that may be overwritten")
+			for _, k := range []chunk.Key{onceKey(1, tt.prot), userKey(1, tt.prot)} {
+				_, err := s.Put(t.Context(), write(k, 10, 9999))
+				wantKind(t, err, tt.want, "%s", k)
+			}
 			if rec.count(protect.WriteFailed) != 2 {
 				t.Errorf("%d failed writes reported, want 2", rec.count(protect.WriteFailed))
 			}
-			if tt.once == errs.Unknown {
-				return
+			c.allUp()
+			w := write(onceKey(1, tt.prot), 10, 9999)
+			mustPut(t, s, w) // what is left is no obstacle
+			mustRead(t, s, w, "the same write again")
+			if r, err := s.Delete(t.Context(), w.Key, 11); err != nil || !r.Whole() {
+				t.Errorf("delete: %+v, %v", r, err)
 			}
-			for _, n := range c.nodes { // nothing live is left of the first
-				for i := range tt.prot.Width() {
-					if info, err := n.mem.Stat(t.Context(), w.Key.Sibling(i)); err == nil && !info.Deleted {
-						t.Errorf("%s still holds fragment %d", n.id, i)
+		})
+	}
+}
+
+// A repair writes again what is there. When it fails, what is there stays.
+func TestFailedRewriteKeepsLiveData(t *testing.T) {
+	for _, prot := range []chunk.Protection{chunk.Replicas(3), chunk.EC(4, 2)} {
+		for _, keyOf := range []func(uint64, chunk.Protection) chunk.Key{onceKey, userKey} {
+			c := newCluster(t, 3, 6)
+			s := c.store(protect.Config{})
+			w := write(keyOf(1, prot), 10, 100_000)
+			mustPut(t, s, w)
+			c.serverDown("s2", true)
+			c.serverDown("s3", true)
+			if _, err := s.Put(t.Context(), w); err == nil {
+				t.Fatalf("%v: a rewrite with two of three servers away was acknowledged", prot)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if _, err := s.Put(ctx, w); err == nil {
+				t.Fatalf("%v: a cancelled rewrite was acknowledged", prot)
+			}
+			c.allUp()
+			mustRead(t, s, w, "%v: after failed rewrites", prot)
+			for i, p := range c.Places(w.Key)[:prot.Width()] {
+				if info, err := p.Store.Stat(t.Context(), w.Key.Sibling(i)); err != nil || info.Deleted {
+					t.Errorf("%v: fragment %d is gone: %+v, %v", prot, i, info, err)
+				}
+			}
+		}
+	}
+}
+
+// A fragment that went home leaves a tombstone of its own version on the
+// hand-off place: the value is not deleted by it, whichever home is away.
+func TestTombstoneOnHandoffSaysNothing(t *testing.T) {
+	for _, prot := range []chunk.Protection{chunk.Replicas(3), chunk.EC(4, 2)} {
+		for _, keyOf := range []func(uint64, chunk.Protection) chunk.Key{onceKey, userKey} {
+			c := newCluster(t, 3, 6)
+			s := c.store(protect.Config{})
+			w := write(keyOf(1, prot), 10, 100_000)
+			mustPut(t, s, w)
+			places := c.Places(w.Key)
+			for i := range prot.Width() {
+				for _, p := range places[prot.Width():] {
+					if _, err := p.Store.Delete(t.Context(), w.Key.Sibling(i), w.Version); err != nil {
+						t.Fatal(err)
 					}
 				}
 			}
+			mustRead(t, s, w, "%v: all homes there", prot)
+			for _, srv := range []chunk.ServerID{"s1", "s2", "s3"} {
+				c.serverDown(srv, true)
+				mustRead(t, s, w, "%v: %s away", prot, srv)
+				c.allUp()
+			}
+			c.serverDown("s1", true)
+			c.serverDown("s2", true)
+			if err := getErr(t, s, w.Key); errs.Is(err, errs.NotFound) {
+				t.Errorf("%v: called absent while its homes are away: %v", prot, err)
+			}
 			c.allUp()
-			w.Version++ // the next version must not meet the tombstones of the last
-			mustPut(t, s, w)
-			mustRead(t, s, w, "retry at the next version")
-		})
+			if r, err := s.Delete(t.Context(), w.Key, 11); err != nil || !r.Whole() {
+				t.Fatalf("%v: delete: %+v, %v", prot, r, err)
+			}
+			wantKind(t, getErr(t, s, w.Key), errs.NotFound, "%v: deleted at the homes", prot)
+		}
 	}
 }
 
@@ -210,7 +267,7 @@ func TestAckSpansServers(t *testing.T) {
 		c.serverDown("s2", true)
 		c.serverDown("s3", true)
 		_, err := s.Put(t.Context(), write(onceKey(1, prot), 10, 100))
-		wantKind(t, err, errs.Unavailable, "%v on one server of three", prot)
+		wantKind(t, err, errs.Unknown, "%v on one server of three", prot)
 		one := newCluster(t, 1, 6)
 		if r := mustPut(t, one.store(protect.Config{}), write(onceKey(1, prot), 10, 100)); !r.Whole() {
 			t.Errorf("%v on a cluster of one server: %+v", prot, r)
@@ -221,7 +278,7 @@ func TestAckSpansServers(t *testing.T) {
 func TestTooFewPlaces(t *testing.T) {
 	s := newCluster(t, 1, 1).store(protect.Config{})
 	_, err := s.Put(t.Context(), write(onceKey(1, chunk.EC(4, 2)), 10, 100))
-	wantKind(t, err, errs.Unavailable, "4+2 on one node")
+	wantKind(t, err, errs.Unknown, "4+2 on one node")
 	none := newCluster(t, 0, 0).store(protect.Config{})
 	_, err = none.Put(t.Context(), write(onceKey(1, chunk.Replicas(1)), 10, 100))
 	wantKind(t, err, errs.Unavailable, "no node")

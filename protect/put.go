@@ -224,31 +224,34 @@ func (p *put) answer(ctx context.Context, acked bool) (chunk.Receipt, error) {
 		}
 		return r, nil
 	}
-	clean := p.cleanUp(ctx)
 	if p.stale != nil {
 		return chunk.Receipt{}, errs.Wrap(op, p.stale)
 	}
 	if err := ctx.Err(); err != nil {
 		return chunk.Receipt{}, errs.Wrap(op, err)
 	}
-	kind := errs.Unknown
-	if clean {
-		kind = p.commonKind()
-	}
+	kind := p.kind(r.Durable == 0 && len(p.unsure) == 0)
 	err := errs.E(op, kind, "%s: %d of %d durable, want at least %d, and to survive the loss of a server: %w",
 		p.w.Key, r.Durable, r.Want, p.g.quorum, orNoPlace(first(p.errs)))
 	p.s.emit(Event{Kind: WriteFailed, Key: p.w.Key, Version: p.w.Version, Receipt: r, Err: err})
 	return chunk.Receipt{}, err
 }
 
-// commonKind is the kind of a write that had no effect: what all places said if
-// they agree on something the caller can act on, otherwise Unavailable.
-func (p *put) commonKind() errs.Kind {
-	kind := errs.Unavailable
+// kind is the kind of a write that is not acknowledged: what all places said if
+// they agree on something the caller can act on; otherwise Unavailable when it
+// had no effect, Unknown when something of it is left. What is left stays: this
+// may have been a rewrite of live data (a repair), and removing would destroy it.
+// Who owns the key deletes it.
+func (p *put) kind(noEffect bool) errs.Kind {
+	fallback := errs.Unknown
+	if noEffect {
+		fallback = errs.Unavailable
+	}
+	kind := fallback
 	for i, err := range p.errs {
 		k := errs.KindOf(err)
 		if i > 0 && k != kind {
-			return errs.Unavailable
+			return fallback
 		}
 		kind = k
 	}
@@ -256,46 +259,7 @@ func (p *put) commonKind() errs.Kind {
 	case errs.Full, errs.Overload, errs.TooLarge, errs.Invalid:
 		return kind
 	}
-	return errs.Unavailable
-}
-
-// cleanUp removes what a write that failed left behind, as far as it can, and
-// reports whether nothing is left. Only keys that are written once are cleaned:
-// a tombstone under a key that may hold an older value would delete that value.
-// The tombstones carry the write's own version, never one above: another
-// writer may own that one, and would find its put acknowledged by a tombstone.
-func (p *put) cleanUp(ctx context.Context) bool {
-	left := slices.Clone(p.unsure)
-	for i, f := range p.plan.frags {
-		if f.durable >= 0 {
-			left = append(left, attempt{i, f.durable})
-		}
-	}
-	if p.g.overwritten || len(left) == 0 {
-		return len(left) == 0
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	timeout, stop := p.s.cfg.Clock.After(p.s.cfg.CleanupTimeout)
-	defer stop()
-	for _, a := range left {
-		go func() {
-			_, err := p.g.places[a.place].Store.Delete(ctx, p.w.Key.Sibling(a.frag), p.w.Version)
-			p.results <- attemptResult{a, err}
-		}()
-	}
-	clean := true
-	for range left {
-		select {
-		case r := <-p.results:
-			clean = clean && (r.err == nil || errs.Is(r.err, errs.Stale))
-		case <-timeout:
-			cancel()
-			r := <-p.results
-			clean = clean && r.err == nil
-		}
-	}
-	return clean
+	return fallback
 }
 
 // hadNoEffect reports whether a write that failed with kind certainly changed nothing.

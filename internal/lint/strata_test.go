@@ -25,7 +25,7 @@ var strata = []stratum{
 	{"waist 1's suite and its remote form", []string{"chunk/chunktest", "chunk/remote"}},
 	{"the stores, and the database; none knows another", []string{"storage", "protect", "meta"}},
 	{"the ring keeps its map in the database", []string{"ring"}},
-	{"waist 2 and who may use it", []string{"object", "identity"}},
+	{"waist 2, who may use it, and what brings the ring back to its policy", []string{"object", "identity", "heal"}},
 	{"pieces of protocols", []string{"access/s3/sigv4", "access/s3/checksum"}},
 	{"connectors: protocols, no storage logic", []string{"access/s3"}},
 	{"the composition root", []string{"node"}},

@@ -154,6 +154,42 @@ func TestNothingLeaksFromAKilledConnector(t *testing.T) {
 	waitFor(t, 2*time.Minute, "all bytes freed", func() bool { return liveBytes(r.Status(2)) == 0 })
 }
 
+// What was written while a server was away goes home when it is back; then
+// deleting frees every byte, on hand-off places too.
+func TestHandoffsComeHomeAndLeaveNothing(t *testing.T) {
+	r := harness.Up(t)
+	c, bucket := r.Client(1), "home"
+	if _, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket}); err != nil {
+		t.Fatal(err)
+	}
+	r.Kill(3, "KILL")
+	keys := map[string]int{"small": 5000, "large": 10 << 20, "tiny": 1}
+	for key, size := range keys {
+		if err := harness.Put(t.Context(), c, bucket, key, harness.Pattern(1, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Start(3)
+	home := func(key string) bool {
+		for _, s := range r.Locate(bucket, key).Stripes {
+			for _, f := range s.Fragments {
+				if !f.Home || f.State != "sound" {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	waitFor(t, time.Minute, "every fragment at home and nowhere else", func() bool { return home("small") && home("large") && home("tiny") })
+	waitFor(t, time.Minute, "a clean bill", func() bool { return r.Status(2).State == "RUN" })
+	for key := range keys {
+		if _, err := c.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &bucket, Key: &key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(t, time.Minute, "all bytes freed", func() bool { return liveBytes(r.Status(2)) == 0 })
+}
+
 func uploads(t *testing.T, c *s3.Client, bucket string) (ids []string) {
 	t.Helper()
 	out, err := c.ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &bucket})
