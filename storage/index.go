@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -35,7 +36,8 @@ type index struct {
 	db     *pebble.DB
 	cache  *pebble.Cache          // ours to release; nil if shared
 	broken atomic.Pointer[string] // why the index cannot be trusted any more
-	onFail func(reason string)    // told once
+	once   sync.Once
+	onFail func(reason string) // told once
 }
 
 func openIndex(cfg Config, onFail func(string)) (*index, error) {
@@ -92,9 +94,10 @@ func (ix *index) close() error {
 
 // fail records that the index is not to be trusted: it is rebuilt by the next Open.
 func (ix *index) fail(reason string) {
-	if ix.broken.CompareAndSwap(nil, &reason) {
-		ix.onFail(reason)
-	}
+	ix.once.Do(func() {
+		ix.onFail(reason) // first: who meets the failure finds the disk's state changed
+		ix.broken.Store(&reason)
+	})
 }
 
 // check returns an error once the index is broken.
