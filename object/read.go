@@ -60,8 +60,10 @@ type fetcher struct {
 	held   *chunk.Chunk // given out by next, ours again with the next call
 }
 
-// fetch begins to read n bytes of o from off. Close it.
-func (s *Service) fetch(ctx context.Context, o Object, off, n int64) (*fetcher, error) {
+// fetch begins to read n bytes of o from off, in memory that admit grants for
+// the first stripe. Close it.
+func (s *Service) fetch(ctx context.Context, o Object, off, n int64,
+	admit func(ctx context.Context, n int64) (*grant, error)) (*fetcher, error) {
 	const op = "object: read"
 	if off < 0 || n < 0 || off > o.Size || n > o.Size-off {
 		return nil, errs.E(op, errs.OutOfRange, "%d bytes from %d of an object of %d", n, off, o.Size)
@@ -75,7 +77,7 @@ func (s *Service) fetch(ctx context.Context, o Object, off, n int64) (*fetcher, 
 	}
 	f.unit = min(f.unit, n)
 	var err error
-	if f.grant, err = s.mem.enter(ctx, f.unit); err != nil {
+	if f.grant, err = admit(ctx, f.unit); err != nil {
 		return nil, err
 	}
 	f.ctx, f.cancel = context.WithCancel(ctx)
@@ -156,7 +158,7 @@ func (f *fetcher) close() {
 // read-ahead. An error before the first byte was written comes as the store gave
 // it; NotFound means the object was replaced or deleted and its bytes purged.
 func (s *Service) WriteRange(ctx context.Context, w io.Writer, o Object, off, n int64) error {
-	f, err := s.fetch(ctx, o, off, n)
+	f, err := s.fetch(ctx, o, off, n, s.mem.enter)
 	if err != nil {
 		return err
 	}
@@ -175,23 +177,31 @@ func (s *Service) WriteRange(ctx context.Context, w io.Writer, o Object, off, n 
 	}
 }
 
-// Open returns a reader of n bytes of o from off; Close it. Errors come with Read.
+// Open returns a reader of n bytes of o from off, to be the Body of a put: a
+// copy. Close it. Errors come with Read. It holds nothing before the first Read,
+// and then one stripe beside what the put was admitted with: if it had to wait
+// for memory, copies that hold all of it would wait for each other.
 func (s *Service) Open(ctx context.Context, o Object, off, n int64) io.ReadCloser {
-	f, err := s.fetch(ctx, o, off, n)
-	return &reader{f: f, err: err}
+	beside := func(context.Context, int64) (*grant, error) { return &grant{a: s.mem}, nil }
+	return &reader{open: func() (*fetcher, error) { return s.fetch(ctx, o, off, n, beside) }}
 }
 
 // reader is a fetcher as an io.ReadCloser.
 type reader struct {
-	f   *fetcher
-	b   []byte
-	err error
+	open func() (*fetcher, error) // nil once called
+	f    *fetcher
+	b    []byte
+	err  error
 }
 
 // Read implements io.Reader.
 func (r *reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
+	}
+	if r.open != nil && r.err == nil {
+		r.f, r.err = r.open()
+		r.open = nil
 	}
 	if len(r.b) == 0 && r.err == nil {
 		r.b, r.err = r.f.next()
@@ -208,7 +218,7 @@ func (r *reader) Read(p []byte) (int, error) {
 func (r *reader) Close() error {
 	if r.f != nil {
 		r.f.close()
-		r.f, r.b, r.err = nil, nil, errs.E("object: read", errs.Closed, "the reader is closed")
 	}
+	r.f, r.b, r.err = nil, nil, errs.E("object: read", errs.Closed, "the reader is closed")
 	return nil
 }
