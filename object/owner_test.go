@@ -91,3 +91,15 @@ func TestNameThatChangedHands(t *testing.T) {
 		})
 	}
 }
+
+// TestBucketIDsDoNotWrap: a session lives for years, and every put takes a base.
+func TestBucketIDsDoNotWrap(t *testing.T) {
+	r := newRig(t)
+	first := r.bucket("first")
+	r.svc.sessions.mu.Lock()
+	r.svc.sessions.cur.next.Store(1 << 32)
+	r.svc.sessions.mu.Unlock()
+	if again := r.bucket("again"); again.ID == first.ID {
+		t.Fatalf("two buckets with the id %x", again.ID)
+	}
+}

@@ -29,13 +29,10 @@ func (s *Service) CreateBucket(ctx context.Context, name BucketName, owner Accou
 	if len(region) > nameLenMax {
 		return Bucket{}, errs.E(op, errs.Invalid, "region of %d bytes, at most %d", len(region), nameLenMax)
 	}
-	// The id comes from the session, as bases do: unique without a shared counter.
-	c, err := s.sessions.acquire(ctx)
+	id, err := s.newBucketID(ctx)
 	if err != nil {
 		return Bucket{}, errs.Wrap(op, err)
 	}
-	defer s.sessions.release(c)
-	id := BucketID(uint64(c.id)<<32 | c.base().Sequence&0xffffffff)
 	q := bucketCreate{Bucket{ID: id, Name: name, Owner: owner, Region: region}}
 	var r bucketCreated
 	if err := do(ctx, s.db, kindBucketCreate, bucketKey(name), &q, &r); err != nil {
@@ -46,6 +43,27 @@ func (s *Service) CreateBucket(ctx context.Context, name BucketName, owner Accou
 		return r.Bucket, fail(BucketExists, errs.Exists, op, "bucket %q exists", name)
 	}
 	return r.Bucket, nil
+}
+
+// bucketSequenceMax is the last sequence of a session that fits a bucket's id.
+const bucketSequenceMax = 1<<32 - 1
+
+// newBucketID makes an id from the session, as bases are made: unique without a
+// shared counter. A session that has handed out more bases than an id has room
+// for is replaced, for ids that wrapped would give two buckets the same objects.
+func (s *Service) newBucketID(ctx context.Context) (BucketID, error) {
+	for {
+		c, err := s.sessions.acquire(ctx)
+		if err != nil {
+			return 0, err
+		}
+		sequence := c.base().Sequence
+		s.sessions.release(c)
+		if sequence <= bucketSequenceMax {
+			return BucketID(uint64(c.id)<<32 | sequence), nil
+		}
+		s.sessions.retire(c)
+	}
 }
 
 func checkName(op, what, name string) error {
