@@ -241,3 +241,36 @@ func TestHaste(t *testing.T) {
 		t.Error("four of 4+2 never do")
 	}
 }
+
+// All fragments durable, but unevenly, and nowhere left to put any: the spread
+// cannot be had any more, and the write must not fail for it.
+func TestNothingLeftToTry(t *testing.T) {
+	p := newPlacing(newLayout(chunk.EC(4, 2), places(3, 6)), slices.Repeat([]bool{true}, 18))
+	as := p.begin()
+	for _, a := range as[:5] {
+		p.finished(a, true, false)
+	}
+	// The sixth fails wherever it would keep the spread, and lands on a server that is full.
+	last, tries := as[5], 0
+	for p.server[last.place] == p.server[as[5].place] {
+		if tries++; tries > 18 {
+			t.Fatal("it is never tried on another server")
+		}
+		next := p.finished(last, false, false)
+		if len(next) == 0 {
+			next = p.lastResort()
+		}
+		if len(next) != 1 {
+			t.Fatalf("%d places to try next", len(next))
+		}
+		last = next[0]
+	}
+	p.finished(last, true, false)
+	if len(p.durable()) != 6 || p.waiting() || len(p.lastResort()) != 0 {
+		t.Fatalf("%d durable, waiting %v: the scene is not set", len(p.durable()), p.waiting())
+	}
+	p.haste()
+	if !p.enough() {
+		t.Error("six of six durable and nothing left to try, but not enough")
+	}
+}

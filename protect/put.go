@@ -82,6 +82,7 @@ func (p *put) run(ctx context.Context) (chunk.Receipt, error) {
 	for !ended && p.stale == nil && !p.plan.enough() {
 		more := p.plan.lastResort()
 		if len(more) == 0 {
+			p.plan.haste() // nothing is left to try: the least must do
 			break
 		}
 		p.start(attempts, more)
