@@ -6,6 +6,7 @@ import "time"
 // package object's.
 const (
 	RequestsMax         = 1024      // requests served at once by one handler; more get SlowDown
+	ConnectionsMax      = 4096      // connections of one server (HTTP or HTTPS), idle ones too; more are closed at once
 	HeaderBytesMax      = 64 << 10  // bytes of request line and headers
 	DeleteXMLMax        = 2 << 20   // bytes of a DeleteObjects document
 	CompleteXMLMax      = 4 << 20   // bytes of a CompleteMultipartUpload document: 10,000 parts with checksums
