@@ -27,7 +27,7 @@ func (d *Disk) gather(first *pending) []*pending {
 	ops := d.ops[:0]
 	var bytes int64
 	for o := first; ; {
-		if o.state.CompareAndSwap(opQueued, opTaken) {
+		if o.to(opQueued, opTaken) {
 			ops = append(ops, o)
 			bytes += o.e.recordLen(o.k)
 		}
@@ -177,17 +177,27 @@ func noSpace(err error) bool {
 // append writes the batch behind the last one of c and syncs it.
 func (d *Disk) append(c *container, write []*pending, bytes int64) error {
 	off := c.stat.end // only this goroutine changes it
+	for _, o := range write {
+		o.to(opTaken, opWriting)
+	}
 	bufs := d.layout(c, write, off)
 	n, err := c.file.WriteVec(bufs, off)
 	clear(bufs) // callers' data must not be kept
 	if err == nil && n != bytes {
 		err = fmt.Errorf("wrote %d of %d bytes", n, bytes)
 	}
-	if err == nil {
-		d.count.syncs.Add(1)
-		err = c.file.SyncData()
+	for _, o := range write {
+		o.to(opWriting, opTaken)
+		select {
+		case o.written <- struct{}{}:
+		default:
+		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	d.count.syncs.Add(1)
+	return c.file.SyncData()
 }
 
 // layout places the records from off and returns them as buffers to write: the

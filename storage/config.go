@@ -24,6 +24,7 @@ const (
 	CacheBytesDefault    = 4 << 20 // of the index, a disk, when no Cache is shared
 
 	QueueLenMax   = 1024     // writes waiting for the committer
+	ReadsMax      = 64       // reads under way at once
 	BatchOpsMax   = 1024     // writes in one group commit
 	BatchBytesMax = 32 << 20 // bytes of records after which a group commit takes no more
 

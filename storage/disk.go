@@ -59,7 +59,8 @@ type Disk struct {
 	space      space
 	spaceAt    time.Time
 
-	readers sync.RWMutex // held for reading by every read, for writing by Close
+	reads   chan struct{} // a token for each read under way
+	readers sync.RWMutex  // held for reading by every read, for writing by Close
 	closed  bool
 
 	count counters
@@ -98,7 +99,7 @@ func Open(cfg Config) (*Disk, error) {
 	}
 	d := &Disk{cfg: cfg, id: id, salt: id.Disk.salt(), lock: lock,
 		queue: make(chan *pending, QueueLenMax), quit: make(chan struct{}), ended: make(chan struct{}),
-		containers: map[uint32]*container{}}
+		reads: make(chan struct{}, ReadsMax), containers: map[uint32]*container{}}
 	d.ctx, d.cancel = context.WithCancel(context.Background()) // ends with Close, not with a request
 	if err := d.recover(); err != nil {
 		return nil, errors.Join(err, d.shut())

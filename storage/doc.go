@@ -40,7 +40,10 @@
 // reopened. Reads go on in every state but OFFLINE. Free space below the reserve
 // refuses puts with errs.Full; deletes and relocation still work, and service resumes by
 // itself. Damaged bytes answer errs.Corrupt, are reported as an event, and leave the
-// disk at DISKWARN.
+// disk at DISKWARN; a put of the same version writes them anew.
+//
+// A disk that hangs holds on to ReadsMax reads and to the writes whose bytes it is
+// taking at that moment. All others end with their context.
 //
 // # Space
 //

@@ -19,7 +19,7 @@ const readRetries = 8
 // Stat implements chunk.Getter, from the index alone.
 func (d *Disk) Stat(ctx context.Context, k chunk.Key) (chunk.Info, error) {
 	const op = "storage.Stat"
-	if err := d.enter(op); err != nil {
+	if err := d.enter(ctx, op); err != nil {
 		return chunk.Info{}, err
 	}
 	defer d.leave()
@@ -45,7 +45,7 @@ func (d *Disk) find(ctx context.Context, op string, k chunk.Key) (entry, error) 
 // Get implements chunk.Getter. It reads the blocks that r touches and verifies each.
 func (d *Disk) Get(ctx context.Context, k chunk.Key, r chunk.Range) (*chunk.Chunk, error) {
 	const op = "storage.Get"
-	if err := d.enter(op); err != nil {
+	if err := d.enter(ctx, op); err != nil {
 		return nil, err
 	}
 	defer d.leave()
@@ -168,7 +168,7 @@ func (d *Disk) List(ctx context.Context, after *chunk.Key, limit int) ([]chunk.I
 	if limit < 1 || limit > chunk.ListMax {
 		return nil, errs.E(op, errs.Invalid, "limit %d: want 1-%d", limit, chunk.ListMax)
 	}
-	if err := d.enter(op); err != nil {
+	if err := d.enter(ctx, op); err != nil {
 		return nil, err
 	}
 	defer d.leave()
@@ -197,14 +197,26 @@ func (d *Disk) readable(ctx context.Context, op string) error {
 	return nil
 }
 
-// enter keeps Close waiting until leave: the index must not close under a reader.
-func (d *Disk) enter(op string) error {
+// enter keeps Close waiting until leave: the index must not close under a reader. It
+// also bounds the reads under way, so that those of a disk that hangs do not take up
+// all that serves the healthy ones.
+func (d *Disk) enter(ctx context.Context, op string) error {
+	select {
+	case d.reads <- struct{}{}:
+	case <-ctx.Done():
+		return errs.Wrap(op, ctx.Err())
+	case <-d.quit:
+		return errs.E(op, errs.Closed, "disk %s is closed", d.cfg.Dir)
+	}
 	d.readers.RLock()
 	if d.closed {
-		d.readers.RUnlock()
+		d.leave()
 		return errs.E(op, errs.Closed, "disk %s is closed", d.cfg.Dir)
 	}
 	return nil
 }
 
-func (d *Disk) leave() { d.readers.RUnlock() }
+func (d *Disk) leave() {
+	d.readers.RUnlock()
+	<-d.reads
+}

@@ -208,7 +208,7 @@ func (m *mover) add(ctx context.Context, k chunk.Key, e entry) error {
 	}
 	from := e
 	m.group = append(m.group, &pending{name: "storage.relocate", k: k, e: e, from: &from, data: body.B,
-		meta: head.B[recordHeaderSize : recordHeaderSize+h.metaLen()], done: make(chan error, 1)})
+		meta: head.B[recordHeaderSize : recordHeaderSize+h.metaLen()], outcome: newOutcome()})
 	m.bytes += e.size
 	if len(m.group) >= relocateGroupMax || m.bytes >= relocateGroupBytesMax {
 		return m.flush(ctx)
@@ -216,7 +216,8 @@ func (m *mover) add(ctx context.Context, k chunk.Key, e entry) error {
 	return nil
 }
 
-// flush commits the queued copies. It waits for all of them: their buffers are ours.
+// flush commits the queued copies. It waits for all of them: their buffers are ours
+// again then.
 func (m *mover) flush(ctx context.Context) error {
 	defer m.release()
 	errList := make([]error, len(m.group))

@@ -129,7 +129,7 @@ func TestTornBatchLeavesNothing(t *testing.T) {
 	var ops []*pending
 	for i := 1; i <= 4; i++ {
 		w := testWrite(i, 4096-recordHeaderSize, 1) // the second record begins on a sector
-		o := &pending{name: "test", k: w.Key, data: w.Data, done: make(chan error, 1), e: entry{version: 1, size: int64(len(w.Data))}}
+		o := &pending{name: "test", k: w.Key, data: w.Data, outcome: newOutcome(), e: entry{version: 1, size: int64(len(w.Data))}}
 		o.meta, o.e.sum = blockSums(nil, w.Data)
 		ops = append(ops, o)
 	}
