@@ -274,3 +274,41 @@ func TestNothingLeftToTry(t *testing.T) {
 		t.Error("six of six durable and nothing left to try, but not enough")
 	}
 }
+
+// The other servers are suspected, so everything goes to one: it is not enough,
+// and their homes are tried all the same.
+func TestSuspectedHomesAreTheLastResort(t *testing.T) {
+	layout := newLayout(chunk.EC(4, 2), places(3, 6))
+	good := make([]bool, len(layout.places))
+	for i := range good {
+		good[i] = layout.server[i] == layout.server[0]
+	}
+	p := newPlacing(layout, good)
+	for as := p.begin(); len(as) > 0; {
+		a := as[0]
+		as = append(as[1:], p.finished(a, true, false)...)
+	}
+	if len(p.durable()) != 6 || p.enough() || p.waiting() {
+		t.Fatalf("%d durable, enough %v, waiting %v", len(p.durable()), p.enough(), p.waiting())
+	}
+	more := p.lastResort()
+	if len(more) == 0 {
+		t.Fatal("the suspected servers are not even tried")
+	}
+	if !p.waiting() {
+		t.Error("it does not wait for its last resort")
+	}
+	p.passed(more...)
+	if !p.waiting() {
+		t.Error("late is what was expected of them: they are still what is lacking")
+	}
+	for _, a := range more {
+		if a.place != a.frag || layout.server[a.place] == layout.server[0] {
+			t.Errorf("%+v is not a home on another server", a)
+		}
+		p.finished(a, true, true)
+	}
+	if !p.enough() {
+		t.Error("six durable, their homes too, and not enough")
+	}
+}

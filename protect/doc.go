@@ -14,7 +14,7 @@
 // # Writing
 //
 // All fragments go to their homes at once. One whose home is not up, fails, or
-// has not answered within HandoffAfter goes to a hand-off place: one that keeps
+// is late goes to a hand-off place: one that keeps
 // the loss of any one server survivable, if there is such a place, preferably on
 // a server where nothing failed. Put returns when all fragments are durable, or
 // when enough are and the rest failed or are late. Enough is:
@@ -25,9 +25,14 @@
 //     worth trying cannot provide that: those that are up, not suspected, and
 //     neither failed nor late in this write, on servers that do not seem lost.
 //
+// Late is HandoffAfter, or four times what writes take of late, at most
+// PatienceMax times HandoffAfter: under overload a second write of everything is
+// what helps least. A write that cannot be acknowledged yet waits for late
+// attempts too, and when nothing is left to try the least suffices.
+//
 // So with all servers up an acknowledged value survives any one of them; with one
 // of three down, writes go on with what two can give. A frozen server costs a
-// write HandoffAfter and what the replacements take; slow failures at most
+// write that time and what the replacements take; slow failures at most
 // SpreadRounds+1 times HandoffAfter. The Receipt is the truth at that moment: the
 // layer above records what is owed before it acknowledges.
 //

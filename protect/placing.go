@@ -136,6 +136,16 @@ func (p *placing) lastResort() []attempt {
 			out = p.next(out, i, true)
 		}
 	}
+	if len(out) > 0 || p.least() {
+		return out
+	}
+	// All is durable, but on one server: homes on the others, expected to fail or
+	// not, are what can still make it a value that may be acknowledged.
+	for i, f := range p.frags {
+		if i < len(p.places) && f.durable >= 0 && p.server[i] != p.server[f.durable] && (p.state[i] == placeIdle || p.state[i] == placeBarred) {
+			out = append(out, p.take(i, i))
+		}
+	}
 	return out
 }
 
@@ -260,22 +270,36 @@ func (p *placing) enough() bool {
 	if p.survivesServer(twice, on) {
 		return true
 	}
-	return p.ackable(at) && (p.hasty || !p.canSurviveServer(twice, on))
+	return p.least() && (p.hasty || !p.canSurviveServer(twice, on))
+}
+
+// least reports whether what is durable is the least that can be acknowledged:
+// ackable, counting the second places of fragments that are durable twice.
+func (p *placing) least() bool {
+	at := p.durable()
+	if p.ackable(at) {
+		return true
+	}
+	return len(at) >= p.quorum && slices.ContainsFunc(p.frags, func(f fragState) bool { return f.twice })
 }
 
 // waiting reports whether the write should wait for what is under way: until
 // all fragments are durable, or enough are and the rest are late or failed.
 func (p *placing) waiting() bool {
-	running := 0
+	running, underWay := 0, 0
 	for _, f := range p.frags {
 		if f.durable < 0 && f.running > f.late && !p.hasty {
 			return true
 		}
+		underWay += f.running
 		if f.durable < 0 {
 			running += f.running
 		} else {
 			running += f.running - f.late // may yet put it on a second server
 		}
+	}
+	if underWay > 0 && !p.least() {
+		return true // late or not, it may bring what is lacking
 	}
 	return running > 0 && !p.enough()
 }

@@ -68,6 +68,7 @@ type attemptResult struct {
 
 type runningAttempt struct {
 	attempt
+	began  time.Time
 	lateAt time.Time
 	late   bool
 }
@@ -135,9 +136,10 @@ func (p *put) wait(ctx, attempts context.Context) (ended bool) {
 }
 
 func (p *put) start(ctx context.Context, as []attempt) {
-	lateAt := p.s.cfg.Clock.Now().Add(p.s.cfg.HandoffAfter)
+	now := p.s.cfg.Clock.Now()
+	lateAt := now.Add(p.s.patience.lateAfter())
 	for _, a := range as {
-		p.running = append(p.running, runningAttempt{attempt: a, lateAt: lateAt})
+		p.running = append(p.running, runningAttempt{attempt: a, began: now, lateAt: lateAt})
 		go p.try(ctx, a)
 	}
 }
@@ -165,6 +167,9 @@ func (p *put) ended(r attemptResult) []attempt {
 func (p *put) note(r attemptResult) (wasLate bool) {
 	i := slices.IndexFunc(p.running, func(x runningAttempt) bool { return x.attempt == r.attempt })
 	wasLate = p.running[i].late
+	if r.err == nil {
+		p.s.patience.took(p.s.cfg.Clock.Now().Sub(p.running[i].began))
+	}
 	p.running = slices.Delete(p.running, i, i+1)
 	if r.err != nil {
 		kind := errs.KindOf(r.err)

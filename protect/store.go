@@ -22,6 +22,7 @@ type Store struct {
 	closed   bool
 	suspects map[chunk.NodeID]time.Time // writes were late: until then
 	pace     pacing                     // of reads
+	patience *patience                  // with writes
 	work     sync.WaitGroup             // calls, and reads they abandoned
 }
 
@@ -30,7 +31,7 @@ var _ chunk.Store = (*Store)(nil)
 // New returns a Store over topo.
 func New(topo chunk.Topology, cfg Config) *Store {
 	cfg = cfg.withDefaults()
-	return &Store{topo: topo, cfg: cfg, suspects: map[chunk.NodeID]time.Time{}, pace: newPacing(cfg.HedgeAfter, cfg.SuspectFor)}
+	return &Store{topo: topo, cfg: cfg, suspects: map[chunk.NodeID]time.Time{}, pace: newPacing(cfg.HedgeAfter, cfg.SuspectFor), patience: newPatience(cfg.HandoffAfter)}
 }
 
 // Close lets calls under way end and waits for them and for the reads that
