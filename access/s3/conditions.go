@@ -99,6 +99,11 @@ func splitETags(list string) []string {
 func writeConditionOf(h http.Header) (object.WriteCondition, error) {
 	var w object.WriteCondition
 	match, none := h.Get("If-Match"), h.Get("If-None-Match")
+	for name, v := range map[string]string{"If-Match": match, "If-None-Match": none} {
+		if v == "" && len(h[name]) > 0 {
+			return w, invalidArgument(name, v, "")
+		}
+	}
 	if match != "" && none != "" {
 		return w, notImplemented("If-None-Match", "If-Match and If-None-Match together are not implemented.")
 	}
@@ -120,4 +125,17 @@ func writeConditionOf(h http.Header) (object.WriteCondition, error) {
 		}
 	}
 	return w, nil
+}
+
+// deleteCondition takes the tag that an object must have to be deleted, "" for
+// any. A condition that is there and names none is refused, never dropped.
+func deleteCondition(match ...string) (string, error) {
+	if len(match) == 0 {
+		return "", nil
+	}
+	tag := unquoteETag(match[0])
+	if tag == "" || len(match) > 1 {
+		return "", invalidArgument("If-Match", match[0], "")
+	}
+	return tag, nil
 }

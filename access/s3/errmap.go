@@ -68,9 +68,7 @@ func reasonAnswer(r object.Reason, c *call) *apiError {
 		return fail("IncompleteBody")
 	case object.SizeTooLarge:
 		return fail("EntityTooLarge")
-	case object.BucketReplaced:
-		return fail("OperationAborted")
-	case object.SessionClosed:
+	case object.BucketReplaced, object.SessionClosed: // SDKs repeat it by themselves
 		return fail("ServiceUnavailable")
 	case object.NotHeld:
 		return fail("PreconditionFailed").with("Condition", c.heldCondition())

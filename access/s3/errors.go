@@ -145,7 +145,6 @@ var answers = map[Code]answer{
 	"UserKeyMustBeSpecified":                         {400, "The bucket POST must contain the specified field name. If it is specified, check the order of the fields."},
 	"NotImplemented":                                 {501, "A header you provided implies functionality that is not implemented"},
 	"ObjectLockConfigurationNotFoundError":           {404, "Object Lock configuration does not exist for this bucket"},
-	"OperationAborted":                               {409, "A conflicting conditional operation is currently in progress against this resource. Please try again."},
 	"OwnershipControlsNotFoundError":                 {404, "The bucket ownership controls were not found"},
 	"PreconditionFailed":                             {412, "At least one of the pre-conditions you specified did not hold"},
 	"ReplicationConfigurationNotFoundError":          {404, "The replication configuration was not found"},

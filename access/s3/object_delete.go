@@ -13,10 +13,14 @@ func (c *call) deleteObject() error {
 			return notImplemented(name, "This condition exists for directory buckets only.")
 		}
 	}
+	match, err := deleteCondition(c.r.Header["If-Match"]...)
+	if err != nil {
+		return err
+	}
 	if _, err := c.ownBucket(); err != nil {
 		return err
 	}
-	item := object.DeleteItem{Key: c.key, IfMatch: unquoteETag(c.r.Header.Get("If-Match"))}
+	item := object.DeleteItem{Key: c.key, IfMatch: match}
 	if err := c.h.cfg.Objects.Delete(c.ctx, c.bucket, item); err != nil {
 		return err
 	}

@@ -14,11 +14,11 @@ type deleteXML struct {
 }
 
 type deleteItemXML struct {
-	Key          string  `xml:"Key"`
-	VersionID    string  `xml:"VersionId"`
-	ETag         string  `xml:"ETag"`
-	LastModified *string `xml:"LastModifiedTime"`
-	Size         *string `xml:"Size"`
+	Key          string   `xml:"Key"`
+	VersionID    string   `xml:"VersionId"`
+	ETag         []string `xml:"ETag"`
+	LastModified *string  `xml:"LastModifiedTime"`
+	Size         *string  `xml:"Size"`
 }
 
 type deleteResultXML struct {
@@ -60,14 +60,15 @@ func (c *call) deleteObjects() error {
 	var items []object.DeleteItem
 	versions := map[string]string{}
 	for _, o := range doc.Objects {
-		if err := checkDeleteItem(o); err != nil {
+		match, err := checkDeleteItem(o)
+		if err != nil {
 			out.addError(o.Key, o.VersionID, answerFor(err, c))
 			continue
 		}
 		if o.VersionID != "" {
 			versions[o.Key] = o.VersionID
 		}
-		items = append(items, object.DeleteItem{Key: o.Key, IfMatch: unquoteETag(o.ETag)})
+		items = append(items, object.DeleteItem{Key: o.Key, IfMatch: match})
 	}
 	if len(items) > 0 {
 		results, err := c.h.cfg.Objects.DeleteMany(c.ctx, c.bucket, items)
@@ -93,15 +94,18 @@ func (d *deleteResultXML) addError(key, version string, e *apiError) {
 	d.Errors = append(d.Errors, deleteErrorXML{Key: key, VersionID: version, Code: e.Code, Message: e.message()})
 }
 
-// checkDeleteItem refuses what one key may not ask for.
-func checkDeleteItem(o deleteItemXML) error {
+// checkDeleteItem refuses what one key may not ask for, and returns its condition.
+func checkDeleteItem(o deleteItemXML) (match string, err error) {
 	switch {
 	case o.Key == "":
-		return failf("UserKeyMustBeSpecified", "The bucket POST must contain the specified field name. If it is specified, check the order of the fields.")
+		return "", failf("UserKeyMustBeSpecified", "The bucket POST must contain the specified field name. If it is specified, check the order of the fields.")
 	case o.VersionID != "" && o.VersionID != "null":
-		return failf("NoSuchVersion", "The version ID specified in the request does not match an existing version.")
+		return "", failf("NoSuchVersion", "The version ID specified in the request does not match an existing version.")
 	case o.LastModified != nil || o.Size != nil:
-		return failf("NotImplemented", "Deleting by time or size exists for directory buckets only.")
+		return "", failf("NotImplemented", "Deleting by time or size exists for directory buckets only.")
 	}
-	return checkKey(o.Key)
+	if match, err = deleteCondition(o.ETag...); err != nil {
+		return "", err
+	}
+	return match, checkKey(o.Key)
 }
