@@ -139,7 +139,7 @@ func FuzzHandlers(f *testing.F) {
 // TestReasonsTravel: a reason survives wrapping and flattening, and no key can
 // forge one.
 func TestReasonsTravel(t *testing.T) {
-	for _, r := range []Reason{NoBucket, NoKey, partsChanged, answered} {
+	for _, r := range []Reason{NoBucket, NoKey, partsChanged, ""} {
 		err := errs.Wrap("deeper", fail(r, errs.Conflict, "op", "key %q", "reason(no such upload): x"))
 		got := fromWire("object.x", flatten(toWire(err)))
 		if ReasonOf(got) != r || !errs.Is(got, errs.Conflict) || !decided(got) || strings.Contains(got.Error(), reasonOpen+string(r)+reasonClose) && r != "" {

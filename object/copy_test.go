@@ -34,15 +34,12 @@ func TestCopiesDoNotStarveEachOther(t *testing.T) {
 	}
 	var all, done sync.WaitGroup
 	all.Add(copies)
-	opened := make([]io.ReadCloser, copies) // all of them before the first is written
-	for i := range opened {
-		opened[i] = r.svc.Open(ctx, o, 0, o.Size)
-	}
-	for i, src := range opened {
+	for i := range copies {
+		src := r.svc.Open(ctx, o, 0, o.Size)
+		defer src.Close()
 		done.Go(func() {
 			m := &meet{Reader: src, all: &all}
 			defer func() { m.once.Do(all.Done) }()
-			defer src.Close()
 			key := string(rune('a' + i))
 			if _, err := r.svc.Put(ctx, PutRequest{Bucket: "b", Key: key, Body: bodyOf(m, o.Size)}); err != nil {
 				t.Errorf("copy %s: %v", key, err)

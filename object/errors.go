@@ -35,8 +35,6 @@ const (
 	SessionClosed Reason = "session closed"
 	// partsChanged makes Complete read the parts again.
 	partsChanged Reason = "parts changed"
-	// answered marks a handler's error that has no reason of its own.
-	answered Reason = ""
 )
 
 // Error is an error with a Reason.

@@ -7,6 +7,7 @@ import (
 )
 
 const (
+	former                 = "the former bucket"
 	formerOwner  AccountID = "111111111111"
 	presentOwner AccountID = "222222222222"
 )
@@ -14,7 +15,7 @@ const (
 // TestNameThatChangedHands: the connector saw a bucket of formerOwner, who since
 // deleted it, and presentOwner made another under the name.
 func TestNameThatChangedHands(t *testing.T) {
-	for _, cached := range []string{"the former bucket", "the present bucket", "nothing"} {
+	for _, cached := range []string{former, "the present bucket", "nothing"} {
 		t.Run(cached, func(t *testing.T) {
 			r := newRig(t)
 			now, err := r.svc.CreateBucket(ctx, "b", presentOwner, "")
@@ -23,23 +24,18 @@ func TestNameThatChangedHands(t *testing.T) {
 			}
 			r.put("b", "k", random(150))
 			up, err := r.svc.CreateUpload(ctx, UploadRequest{Bucket: "b", Key: "u"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			part, err := r.svc.PutPart(ctx, PartRequest{Bucket: "b", Key: "u", Upload: up.ID, Number: 1, Body: body(random(70))})
-			if err != nil {
+			part, perr := r.svc.PutPart(ctx, PartRequest{Bucket: "b", Key: "u", Upload: up.ID, Number: 1, Body: body(random(70))})
+			if err := firstError(err, perr); err != nil {
 				t.Fatal(err)
 			}
 			chunks, _ := r.live()
 			id := up.ID
 			done := CompleteRequest{Bucket: "b", Key: "u", Upload: id, Parts: []CompletedPart{{1, part.ETag}},
 				Seal: func(Upload, []Part) (Seal, error) { return Seal{ETag: "e"}, nil }}
+			put := PutRequest{Bucket: "b", Key: "k", Body: body(random(9))}
 			mine := ActingFor(ctx, formerOwner)
 			ops := map[string]func() error{
-				"Put": func() error {
-					_, err := r.svc.Put(mine, PutRequest{Bucket: "b", Key: "k", Body: body(random(9))})
-					return err
-				},
+				"Put":          func() error { _, err := r.svc.Put(mine, put); return err },
 				"Stat":         func() error { _, _, err := r.svc.Stat(mine, "b", "k"); return err },
 				"List":         func() error { _, err := r.svc.List(mine, ListRequest{Bucket: "b", Limit: 9}); return err },
 				"Delete":       func() error { return r.svc.Delete(mine, "b", DeleteItem{Key: "k"}) },
@@ -57,16 +53,12 @@ func TestNameThatChangedHands(t *testing.T) {
 				"DeleteBucket": func() error { return r.svc.DeleteBucket(mine, "b") },
 			}
 			for name, op := range ops {
-				switch cached {
-				case "the former bucket":
-					r.svc.remember(Bucket{ID: 77, Name: "b", Owner: formerOwner})
-				case "the present bucket":
-					r.svc.remember(now)
-				default:
-					r.svc.forget("b")
+				r.svc.forget("b")
+				if b, ok := map[string]Bucket{former: {ID: 77, Name: "b", Owner: formerOwner}, "the present bucket": now}[cached]; ok {
+					r.svc.remember(b)
 				}
 				err := op()
-				if name == "Put" && cached == "the former bucket" {
+				if name == "Put" && cached == former {
 					wantKind(t, err, errs.Unavailable, BucketReplaced) // a body is not sent twice
 					continue
 				}
@@ -97,7 +89,7 @@ func TestBucketIDsDoNotWrap(t *testing.T) {
 	r := newRig(t)
 	first := r.bucket("first")
 	r.svc.sessions.mu.Lock()
-	r.svc.sessions.cur.next.Store(1 << 32)
+	r.svc.sessions.cur.next.Store(1 << 32) // as after four billion puts
 	r.svc.sessions.mu.Unlock()
 	if again := r.bucket("again"); again.ID == first.ID {
 		t.Fatalf("two buckets with the id %x", again.ID)

@@ -20,19 +20,24 @@ const bucketCacheMax = 4096
 // CreateBucket makes a bucket. Exists if the name is taken (the stored Bucket is returned with the error).
 func (s *Service) CreateBucket(ctx context.Context, name BucketName, owner AccountID, region string) (Bucket, error) {
 	const op = "object.CreateBucket"
-	if err := checkName(op, "bucket name", string(name)); err != nil {
-		return Bucket{}, err
-	}
-	if err := checkName(op, "owner", string(owner)); err != nil {
+	if err := firstError(checkName(op, "bucket name", string(name)), checkName(op, "owner", string(owner))); err != nil {
 		return Bucket{}, err
 	}
 	if len(region) > nameLenMax {
 		return Bucket{}, errs.E(op, errs.Invalid, "region of %d bytes, at most %d", len(region), nameLenMax)
 	}
-	id, err := s.newBucketID(ctx)
+	// The id comes from the session, as bases do: unique without a shared counter.
+	c, err := s.sessions.acquire(ctx)
+	for err == nil && c.next.Load() > bucketSequenceMax {
+		s.sessions.release(c)
+		s.sessions.retire(c)
+		c, err = s.sessions.acquire(ctx)
+	}
 	if err != nil {
 		return Bucket{}, errs.Wrap(op, err)
 	}
+	defer s.sessions.release(c)
+	id := BucketID(uint64(c.id)<<32 | c.base().Sequence)
 	q := bucketCreate{Bucket{ID: id, Name: name, Owner: owner, Region: region}}
 	var r bucketCreated
 	if err := do(ctx, s.db, kindBucketCreate, bucketKey(name), &q, &r); err != nil {
@@ -45,26 +50,9 @@ func (s *Service) CreateBucket(ctx context.Context, name BucketName, owner Accou
 	return r.Bucket, nil
 }
 
-// bucketSequenceMax is the last sequence of a session that fits a bucket's id.
-const bucketSequenceMax = 1<<32 - 1
-
-// newBucketID makes an id from the session, as bases are made: unique without a
-// shared counter. A session that has handed out more bases than an id has room
-// for is replaced, for ids that wrapped would give two buckets the same objects.
-func (s *Service) newBucketID(ctx context.Context) (BucketID, error) {
-	for {
-		c, err := s.sessions.acquire(ctx)
-		if err != nil {
-			return 0, err
-		}
-		sequence := c.base().Sequence
-		s.sessions.release(c)
-		if sequence <= bucketSequenceMax {
-			return BucketID(uint64(c.id)<<32 | sequence), nil
-		}
-		s.sessions.retire(c)
-	}
-}
+// bucketSequenceMax bounds the bases of a session that makes buckets: a bucket's
+// id has 32 bits of the sequence, with room for the operations under way.
+const bucketSequenceMax = 1 << 31
 
 func checkName(op, what, name string) error {
 	if name == "" || len(name) > nameLenMax || strings.IndexByte(name, 0) >= 0 {
@@ -123,9 +111,8 @@ func (s *Service) forget(name BucketName) {
 type actingKey struct{}
 
 // ActingFor returns a context under which a Service's operations touch only
-// buckets of owner: on another's they fail with NotOwner and change nothing,
-// also when the name changed hands after the caller had looked. Operations of
-// background workers, which act for nobody, need none.
+// buckets of owner: on another's they fail with NotOwner and change nothing, also
+// when the name changed hands after the caller had looked.
 func ActingFor(ctx context.Context, owner AccountID) context.Context {
 	return context.WithValue(ctx, actingKey{}, owner)
 }
@@ -162,13 +149,10 @@ func (s *Service) withBucket(ctx context.Context, name BucketName, fn func(ref b
 	case NoBucket:
 		s.forget(name)
 	case BucketReplaced:
-		if b, err = s.Bucket(ctx, name); err != nil {
-			return err
+		s.forget(name)
+		if b, err = s.open(ctx, name); err == nil {
+			err = fn(bucketRef{b.Name, b.ID})
 		}
-		if err = mayTouch(ctx, b); err != nil {
-			return err
-		}
-		return fn(bucketRef{b.Name, b.ID})
 	}
 	return err
 }

@@ -20,9 +20,7 @@ func (s *Service) CreateUpload(ctx context.Context, r UploadRequest) (Upload, er
 	}
 	q := uploadCreate{Key: r.Key, Random: make([]byte, uploadRandomLen), Record: uploadRecord{
 		Class: r.Class, Meta: r.Meta, ChecksumAlgorithm: r.ChecksumAlgorithm, ChecksumType: r.ChecksumType}}
-	if _, err := rand.Read(q.Random); err != nil {
-		return Upload{}, errs.Wrap(op, err)
-	}
+	rand.Read(q.Random) // never fails: it aborts the process instead
 	var reply uploadReply
 	err := s.withBucket(ctx, r.Bucket, func(ref bucketRef) error {
 		q.Bucket = ref
