@@ -23,6 +23,7 @@ const (
 	maintainEvery    = 5 * time.Second
 	homingEvery      = 5 * time.Second
 	closeTimeout     = 8 * time.Second
+	closeGrace       = 2 * time.Second // for what ends late, once the time to close is over
 	rootAccountName  = "root"
 	rootAccountEmail = "root@localhost"
 )

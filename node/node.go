@@ -262,8 +262,27 @@ func (s *Server) run(_ string, fn func()) {
 }
 
 // Close ends the server, top to bottom: connectors drain, leadership is handed
-// over, disks are closed clean. The first error is returned; all parts are ended.
+// over, disks are closed clean. The first error is returned; all parts are ended,
+// unless one does not end although ctx has: a hung disk must not keep the process.
 func (s *Server) Close(ctx context.Context) error {
+	done := make(chan error, 1)
+	go func() { done <- s.close(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	late, stop := s.opts.Clock.After(closeGrace)
+	defer stop()
+	select {
+	case err := <-done:
+		return err
+	case <-late:
+		return errs.E("server", errs.Timeout, "a part does not end, most likely a disk that hangs; what was acknowledged is safe")
+	}
+}
+
+func (s *Server) close(ctx context.Context) error {
 	s.ready.set(errs.E("server", errs.Closed, "shutting down"))
 	var first error
 	for _, srv := range s.listeners {
