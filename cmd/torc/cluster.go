@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"torc/internal/errs"
@@ -14,9 +15,7 @@ import (
 )
 
 func newClusterCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "cluster", Short: "Make a cluster's certificates, keys and configurations"}
-	cmd.AddCommand(newClusterCreateCmd())
-	return cmd
+	return group("cluster", "Make a cluster's certificates, keys and configurations", newClusterCreateCmd())
 }
 
 func newClusterCreateCmd() *cobra.Command {
@@ -47,12 +46,20 @@ at the same path, keep OUT/ca safe and offline, then on each server run
 				s.Disks = disks
 				spec.Servers = append(spec.Servers, s)
 			}
+			if err := checkSpec(spec, disks, port); err != nil {
+				return err
+			}
+			copies := fitPolicy(&spec.Base, spec.Base.Nodes*len(spec.Servers))
 			configs, err := node.CreateCluster(spec)
 			if err != nil {
 				return err
 			}
 			for _, c := range configs {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", c.Server, filepath.Join(c.Dir, "torc.yaml"))
+			}
+			if copies {
+				fmt.Fprintf(cmd.OutOrStdout(), "too few disks for erasure coding: objects of all sizes are protected by %s\n",
+					english.Plural(spec.Base.Policy.Copies, "copy", "copies"))
 			}
 			return nil
 		},
@@ -67,6 +74,33 @@ at the same path, keep OUT/ca safe and offline, then on each server run
 		}
 	}
 	return cmd
+}
+
+// checkSpec finds what is wrong before anything is written, so that the corrected command can be given again.
+func checkSpec(spec node.ClusterSpec, disks []string, port int) error {
+	bad := func(format string, args ...any) error {
+		return errs.E("cluster create", errs.Invalid, format, args...)
+	}
+	if port < 1 || port > 65534 {
+		return bad("--internal-port %d: want 1 to 65534", port)
+	}
+	seen := map[string]bool{"ca": true} // the CA's own directory
+	for _, s := range spec.Servers {
+		if seen[s.ID] || strings.Trim(s.ID, ".") == "" || strings.ContainsAny(s.ID, "/ \t") {
+			return bad("--server %s: the id is taken, or has a space or slash", s.ID)
+		}
+		if seen[s.Addr] {
+			return bad("--server %s: another server has the host %s", s.ID, s.Addr)
+		}
+		seen[s.ID], seen[s.Addr] = true, true
+	}
+	for _, d := range disks {
+		if !filepath.IsAbs(d) || seen[d] {
+			return bad("--disk %s: want an absolute path, each once", d)
+		}
+		seen[d] = true
+	}
+	return nil
 }
 
 // parseServer reads ID=HOST[,site=S][,zone=Z].

@@ -29,14 +29,19 @@ type devServer struct {
 	HTTP   string `json:"http"` // host:port
 	HTTPS  string `json:"https"`
 	Portal string `json:"portal"`
+	Peer   string `json:"peer,omitempty"` // server-to-server traffic
+	Gossip string `json:"gossip,omitempty"`
 }
 
 func newDevCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "dev", Short: "A ring of real server processes on this machine"}
-	cmd.PersistentFlags().String("dir", ".dev/ring", "directory that holds everything of the ring")
-	cmd.AddCommand(newDevUpCmd(), newDevDownCmd(), newDevStatusCmd(), newDevEnvCmd(), newDevLogsCmd(), newDevKillCmd(), newDevStartCmd())
+	cmd := group("dev", "A ring of real server processes on this machine",
+		newDevUpCmd(), newDevDownCmd(), newDevStatusCmd(), newDevEnvCmd(), newDevLogsCmd(), newDevKillCmd(), newDevStartCmd())
+	cmd.PersistentFlags().String("dir", defaultDir(), "directory that holds everything of the ring ($TORC_DIR)")
 	return cmd
 }
+
+// defaultDir is the directory of a development ring that no --dir names.
+func defaultDir() string { return envOr("TORC_DIR", ".dev/ring") }
 
 // devDir returns the --dir flag as an absolute path.
 func devDir(cmd *cobra.Command) (string, error) {

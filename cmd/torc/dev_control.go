@@ -27,10 +27,18 @@ func newDevDownCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := r.down(cmd); err != nil || !wipe {
+			if err := r.down(cmd); err != nil {
 				return err
 			}
-			return r.wipe()
+			if !wipe {
+				fmt.Fprintf(cmd.OutOrStdout(), "the ring is stopped; its data stays in %s\n", r.Dir)
+				return nil
+			}
+			if err := r.wipe(); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "the ring is stopped and %s is removed\n", r.Dir)
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&wipe, "wipe", false, "remove the directory with all data")
@@ -82,7 +90,7 @@ func newDevKillCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kill N",
 		Short: "Send a signal to server N: KILL, STOP, CONT or TERM",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			sig, ok := map[string]syscall.Signal{"KILL": syscall.SIGKILL, "STOP": syscall.SIGSTOP,
 				"CONT": syscall.SIGCONT, "TERM": syscall.SIGTERM}[strings.TrimPrefix(strings.ToUpper(signal), "SIG")]
@@ -116,7 +124,7 @@ func newDevStartCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start N",
 		Short: "Start server N (or continue it after --signal STOP)",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, s, err := openDevServer(cmd, args[0])
 			if err != nil {
@@ -126,7 +134,11 @@ func newDevStartCmd() *cobra.Command {
 				if !p.stopped() {
 					return errs.E("dev start", errs.Exists, "server %s already runs (pid %d)", s.ID, p.pid)
 				}
-				return syscall.Kill(p.pid, syscall.SIGCONT)
+				if err := syscall.Kill(p.pid, syscall.SIGCONT); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "server %s (pid %d) goes on\n", s.ID, p.pid)
+				return nil
 			}
 			if err := checkPorts(s); err != nil {
 				return err
@@ -135,7 +147,11 @@ func newDevStartCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return r.waitReady(cmd.Context(), s, p, wait)
+			if err := r.waitReady(cmd.Context(), s, p, wait); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "server %s (pid %d) serves\n", s.ID, p.pid)
+			return nil
 		},
 	}
 	cmd.Flags().DurationVar(&wait, "wait", readyWait, "how long to wait until it serves")

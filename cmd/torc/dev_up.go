@@ -45,7 +45,10 @@ func newDevUpCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Make (or start again) the ring; returns when a PUT would succeed",
-		Args:  cobra.NoArgs,
+		Long: `Makes a ring in --dir, starts it and returns when a PUT would succeed. A ring that
+is there already is started as it is: --servers, --disks, the ports, --grace and
+--log-level count only when it is made.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := devDir(cmd)
 			if err != nil {
@@ -57,6 +60,9 @@ func newDevUpCmd() *cobra.Command {
 			}
 			if err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("servers") && f.servers != len(r.Servers) {
+				return errs.E("dev up", errs.Exists, "the ring in %s has %d servers and keeps them; choose another --dir for one of %d", dir, len(r.Servers), f.servers)
 			}
 			if err := r.up(cmd.Context(), f.wait); err != nil {
 				return err
@@ -70,10 +76,10 @@ func newDevUpCmd() *cobra.Command {
 	fl := cmd.Flags()
 	fl.IntVar(&f.servers, "servers", 3, "server processes")
 	fl.IntVar(&f.disks, "disks", 6, "disks of each server")
-	fl.IntVar(&f.s3Port, "s3-port", 8000, "first S3 port; further servers follow on; 0: free ports")
+	fl.IntVar(&f.s3Port, "s3-port", 8000, "first S3 port, the next servers take the next ones; 0: free ports")
 	fl.IntVar(&f.tlsPort, "s3-tls-port", 8443, "first S3 port with TLS; 0: free ports")
-	fl.IntVar(&f.portalPort, "portal-port", 8080, "first portal port; 0: free ports")
-	fl.IntVar(&f.internalPort, "internal-port", internalPort, "first port between servers; 0: free ports")
+	fl.IntVar(&f.portalPort, "portal-port", 8080, "first port of the status page; 0: free ports")
+	fl.IntVar(&f.internalPort, "internal-port", internalPort, "first port between servers, two a server; 0: free ports")
 	fl.BoolVar(&f.foreground, "foreground", false, "stay with a live status view; Ctrl-C stops the ring")
 	fl.DurationVar(&f.wait, "wait", readyWait, "how long to wait until every server serves")
 	fl.DurationVar(&f.grace, "grace", time.Minute, "purge_grace and orphan_grace of the servers' configuration")
@@ -123,9 +129,7 @@ func devSpec(dir string, f devUpFlags) (node.ClusterSpec, *devRing, error) {
 	base.S3.BodyMiB, base.MemoryMiB = devBodyMiB, devMemoryMiB
 	base.Log.Level = f.logLevel
 	base.PurgeGrace, base.OrphanGrace = f.grace, f.grace
-	if all := base.Nodes * f.servers; all < base.Policy.Data+base.Policy.Parity {
-		base.Policy.Copies, base.Policy.Parity = min(3, all), 0
-	}
+	fitPolicy(&base, base.Nodes*f.servers)
 	spec := node.ClusterSpec{Dir: dir, Base: base}
 	ports, err := newPorts()
 	if err != nil {
@@ -135,13 +139,12 @@ func devSpec(dir string, f devUpFlags) (node.ClusterSpec, *devRing, error) {
 	for i := range f.servers {
 		id := fmt.Sprintf("s%d", i+1)
 		s := devServer{ID: id}
-		var addr, gossip string
 		for _, p := range []struct {
 			dst  *string
 			base int
 			off  int
 		}{{&s.HTTP, f.s3Port, i}, {&s.HTTPS, f.tlsPort, i}, {&s.Portal, f.portalPort, i},
-			{&addr, f.internalPort, 2 * i}, {&gossip, f.internalPort, 2*i + 1}} {
+			{&s.Peer, f.internalPort, 2 * i}, {&s.Gossip, f.internalPort, 2*i + 1}} {
 			if *p.dst, err = ports.pick(p.base, p.off); err != nil {
 				return spec, nil, err
 			}
@@ -151,12 +154,21 @@ func devSpec(dir string, f devUpFlags) (node.ClusterSpec, *devRing, error) {
 			disks[d] = filepath.Join(dir, id, "disks", fmt.Sprintf("disk%d", d+1))
 		}
 		spec.Servers = append(spec.Servers, node.ServerSpec{
-			Member: node.Member{ID: id, Addr: addr, Gossip: gossip, Nodes: base.Nodes, Weight: 1},
+			Member: node.Member{ID: id, Addr: s.Peer, Gossip: s.Gossip, Nodes: base.Nodes, Weight: 1},
 			HTTP:   s.HTTP, HTTPS: s.HTTPS, Portal: s.Portal, Disks: disks,
 		})
 		ring.Servers = append(ring.Servers, s)
 	}
 	return spec, ring, nil
+}
+
+// fitPolicy protects by copies alone where there are too few storage nodes for erasure coding, and says whether it had to.
+func fitPolicy(c *node.Config, nodes int) bool {
+	if nodes >= c.Policy.Data+c.Policy.Parity {
+		return false
+	}
+	c.Policy.Copies, c.Policy.Parity = min(c.Policy.Copies, nodes), 0
+	return true
 }
 
 // ports picks addresses, holding the free ones open until all are chosen so
@@ -188,10 +200,14 @@ func (p *ports) release() {
 
 // checkPorts says which port of a server somebody else uses.
 func checkPorts(s devServer) error {
-	for what, addr := range map[string]string{"S3": s.HTTP, "S3 with TLS": s.HTTPS, "portal": s.Portal} {
-		l, err := net.Listen("tcp", addr)
+	for _, p := range []struct{ what, addr string }{{"S3", s.HTTP}, {"S3 with TLS", s.HTTPS}, {"status page's", s.Portal},
+		{"server-to-server", s.Peer}, {"gossip", s.Gossip}} {
+		if p.addr == "" {
+			continue // a ring made before its ports were noted
+		}
+		l, err := net.Listen("tcp", p.addr)
 		if err != nil {
-			return errs.E("dev", errs.Unavailable, "the %s port of server %s, %s, is in use or not allowed: %w", what, s.ID, addr, err)
+			return errs.E("dev", errs.Unavailable, "the %s port of server %s, %s, is in use or not allowed: %w", p.what, s.ID, p.addr, err)
 		}
 		l.Close()
 	}
@@ -201,12 +217,16 @@ func checkPorts(s devServer) error {
 // up starts what does not run and waits until all serve.
 func (r *devRing) up(ctx context.Context, wait time.Duration) error {
 	procs := map[string]proc{}
-	for _, s := range r.Servers {
-		p, ok := r.process(s)
-		if !ok {
+	for _, s := range r.Servers { // all, before the first is started
+		if _, ok := r.process(s); !ok {
 			if err := checkPorts(s); err != nil {
 				return err
 			}
+		}
+	}
+	for _, s := range r.Servers {
+		p, ok := r.process(s)
+		if !ok {
 			var err error
 			if p, err = r.spawn(s); err != nil {
 				return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,11 +23,11 @@ func (r *devRing) printWelcome(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	exe := "bin/torc"
 	fmt.Fprintf(w, "A ring of %d servers is running in %s\n\n", len(r.Servers), r.Dir)
 	for _, s := range r.Servers {
 		fmt.Fprintf(w, "  %-4s S3 http://%s  https://%s   status page https://%s\n", s.ID, s.HTTP, s.HTTPS, s.Portal)
 	}
+	exe, dir := shellQuote(os.Args[0]), r.dirFlag()
 	fmt.Fprintf(w, `
   status page   user admin, password %s
   access key    %s
@@ -33,13 +35,23 @@ func (r *devRing) printWelcome(w io.Writer) error {
 
 Try it (copy and paste):
 
-  eval "$(%s dev env --dir %s)"; aws s3 mb s3://first && aws s3 cp README.md s3://first/ && aws s3 ls s3://first/
+  eval "$(%s dev env%s)"; aws s3 mb s3://first && aws s3 cp README.md s3://first/ && aws s3 ls s3://first/
 
-Then: %s status --dir %s · %s locate first README.md --dir %s
-      %s dev kill 2 --dir %s · %s dev start 2 --dir %s · %s dev down --dir %s
-`, k.AdminPassword, k.RootAccessKey, k.RootSecretKey,
-		exe, shellQuote(r.Dir), exe, shellQuote(r.Dir), exe, shellQuote(r.Dir), exe, shellQuote(r.Dir), exe, shellQuote(r.Dir), exe, shellQuote(r.Dir))
+Then:
+
+`, k.AdminPassword, k.RootAccessKey, k.RootSecretKey, exe, dir)
+	for _, line := range []string{"status", "locate first README.md", "dev kill 2", "dev start 2", "dev down"} {
+		fmt.Fprintf(w, "  %s %s%s\n", exe, line, dir)
+	}
 	return nil
+}
+
+// dirFlag is the --dir that a command for this ring needs here: none when it is the default one.
+func (r *devRing) dirFlag() string {
+	if def, err := filepath.Abs(defaultDir()); err == nil && def == r.Dir {
+		return ""
+	}
+	return " --dir " + shellQuote(r.Dir)
 }
 
 func newDevStatusCmd() *cobra.Command {
@@ -58,21 +70,27 @@ func newDevStatusCmd() *cobra.Command {
 }
 
 func (r *devRing) printState(ctx context.Context, w io.Writer) error {
+	var ask []devServer
 	for _, s := range r.Servers {
 		state := "not running"
 		if p, ok := r.process(s); ok {
 			state = fmt.Sprintf("pid %d", p.pid)
 			if p.stopped() {
-				state += ", stopped by a signal"
+				state += ", frozen by SIGSTOP"
+			} else {
+				ask = append(ask, s)
 			}
 		}
-		fmt.Fprintf(w, "%-4s %-28s S3 http://%s\n", s.ID, state, s.HTTP)
+		fmt.Fprintf(w, "%-4s %-30s S3 http://%s\n", s.ID, state, s.HTTP)
 	}
 	fmt.Fprintln(w)
+	if len(ask) == 0 {
+		return errs.E("", errs.Unavailable, "no server of the ring is running; '%s dev up%s' starts it", shellQuote(os.Args[0]), r.dirFlag())
+	}
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
 	var last error
-	for _, s := range r.Servers {
+	for _, s := range ask {
 		st, err := node.NewAdminClient(r.serverDir(s)).Status(ctx)
 		if err == nil {
 			return printStatus(w, st)
@@ -97,5 +115,6 @@ func (r *devRing) foreground(cmd *cobra.Command) error {
 		if err := r.printState(cmd.Context(), w); err != nil && cmd.Context().Err() == nil {
 			fmt.Fprintln(w, err)
 		}
+		fmt.Fprintf(w, "\nCtrl-C stops the ring. For another shell: eval \"$(%s dev env%s)\"\n", shellQuote(os.Args[0]), r.dirFlag())
 	}
 }

@@ -2,12 +2,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
-
-	"context"
 
 	"github.com/spf13/cobra"
 )
@@ -28,11 +27,32 @@ func main() {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "torc",
-		Short:         "Scale-out storage: one ring of servers for objects and files",
+		Short:         "Scale-out storage: one ring of servers for objects",
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.AddCommand(newServerCmd(), newConfigCmd(), newClusterCmd(), newDevCmd(), newStatusCmd(), newLocateCmd())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())
+	})
 	return root
+}
+
+// group makes a command that only holds others; unlike cobra's own, it refuses a name that it does not know.
+func group(use, short string, subs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(subs...)
+	return cmd
+}
+
+// exactArgs is cobra.ExactArgs with the usage line in its error.
+func exactArgs(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("usage: %s", cmd.UseLine())
+		}
+		return nil
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"torc/internal/errs"
@@ -24,7 +25,7 @@ func newServerCmd() *cobra.Command {
 		Short: "Run one server with all its roles",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := node.Load(file)
+			cfg, err := loadServerConfig(file)
 			if err != nil {
 				return err
 			}
@@ -53,20 +54,29 @@ func newServerCmd() *cobra.Command {
 	return cmd
 }
 
+// loadServerConfig is node.Load with a hint for those who have none yet.
+func loadServerConfig(file string) (node.Config, error) {
+	cfg, err := node.Load(file)
+	if errs.Is(err, errs.NotFound) {
+		return cfg, errs.E("", errs.NotFound, "%w; say --config FILE ('torc cluster create' makes one, 'torc dev up' a whole ring on this machine)", err)
+	}
+	return cfg, err
+}
+
 func newServerInitCmd(file *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "init",
 		Short: "Format the server's empty disks; refuses a disk that holds anything",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := node.Load(*file)
+			cfg, err := loadServerConfig(*file)
 			if err != nil {
 				return err
 			}
 			if err := node.Format(cfg); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "server %s: %d disks are ready; start it with: torc server --config %s\n", cfg.Server, len(cfg.Disks), *file)
+			fmt.Fprintf(cmd.OutOrStdout(), "server %s: %s ready; start it with: torc server --config %s\n", cfg.Server, english.Plural(len(cfg.Disks), "disk", ""), *file)
 			return nil
 		},
 	}
@@ -88,8 +98,7 @@ func newLog(c node.LogConfig) (*slog.Logger, error) {
 }
 
 func newConfigCmd() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Look at and check configuration files"}
-	cmd.AddCommand(&cobra.Command{
+	return group("config", "Look at and check configuration files", &cobra.Command{
 		Use:   "default",
 		Short: "Print the commented default configuration",
 		Args:  cobra.NoArgs,
@@ -101,7 +110,7 @@ func newConfigCmd() *cobra.Command {
 	}, &cobra.Command{
 		Use:   "check FILE",
 		Short: "Say whether a configuration file can work; changes nothing",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			_, err := node.Load(args[0])
 			if err == nil {
@@ -110,5 +119,4 @@ func newConfigCmd() *cobra.Command {
 			return err
 		},
 	})
-	return cmd
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"torc/internal/errs"
@@ -26,7 +27,7 @@ type targetFlags struct{ config, dir string }
 
 func (f *targetFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration file of the server to ask, on this machine")
-	cmd.Flags().StringVar(&f.dir, "dir", envOr("TORC_DIR", ".dev/ring"), "directory of a development ring ($TORC_DIR)")
+	cmd.Flags().StringVar(&f.dir, "dir", defaultDir(), "directory of a development ring ($TORC_DIR)")
 }
 
 // client returns the administration API of the chosen server.
@@ -130,7 +131,11 @@ func printStatus(w io.Writer, st node.ClusterStatus) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(tw, "SERVER\tNODE\tSTATE\tDISKS\tCHUNKS\tLIVE\tON DISK\t")
 	for _, s := range st.Servers {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t\t\t\tRSS %s\t%s\n", s.ID, s.Addr, s.State, humanize.IBytes(uint64(s.RSSBytes)), s.Reason)
+		var rss string
+		if s.RSSBytes > 0 {
+			rss = "RSS " + humanize.IBytes(uint64(s.RSSBytes))
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t\t\t\t%s\t%s\n", s.ID, s.Addr, s.State, rss, s.Reason)
 		for _, n := range s.Nodes {
 			var sum node.DiskStatus
 			for _, disk := range n.Disks {
@@ -152,7 +157,7 @@ func newLocateCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "locate BUCKET KEY",
 		Short: "Where each fragment of an object lies and whether it is sound",
-		Args:  cobra.ExactArgs(2),
+		Args:  exactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := target.client()
 			if err != nil {
@@ -175,16 +180,24 @@ func newLocateCmd() *cobra.Command {
 
 func printLocation(w io.Writer, loc node.Location) error {
 	sound, all := loc.Sound()
-	fmt.Fprintf(w, "%s/%s: %d bytes in %d stripes; %d of %d fragments sound\n", loc.Bucket, loc.Key, loc.Size, len(loc.Stripes), sound, all)
+	fmt.Fprintf(w, "%s/%s: %d bytes in %s; %d of %d fragments sound\n", loc.Bucket, loc.Key, loc.Size, english.Plural(len(loc.Stripes), "stripe", ""), sound, all)
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, s := range loc.Stripes {
 		fmt.Fprintf(tw, "stripe %s\tpart %d\tbytes %d+%d\t%s\t\n", s.Key, s.Part, s.Offset, s.Size, s.Protection)
+		unasked := 0 // hand-off places that may hold a fragment but cannot be asked
 		for _, f := range s.Fragments {
 			place := "home"
 			if !f.Home {
 				place = "hand-off"
+				if f.State == "unreachable" {
+					unasked++
+					continue
+				}
 			}
 			fmt.Fprintf(tw, "  %d  %s\t%s\t%s\t%s\t%s\n", f.Index, f.RingKey, f.Node, place, f.State, f.Reason)
+		}
+		if unasked > 0 {
+			fmt.Fprintf(tw, "  (%s cannot be asked either)\n", english.Plural(unasked, "hand-off place", ""))
 		}
 	}
 	return tw.Flush()

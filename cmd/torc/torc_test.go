@@ -25,8 +25,7 @@ func run(args ...string) (string, error) {
 }
 
 func TestEveryCommandSaysWhatItIs(t *testing.T) {
-	var walk func(path string, cmds []string)
-	walk = func(path string, args []string) {
+	walk := func(path string, args []string) {
 		out, err := run(append(args, "--help")...)
 		if err != nil || !strings.Contains(out, "Usage:") {
 			t.Errorf("%s: %v\n%s", path, err, out)
@@ -55,7 +54,18 @@ func TestBadInputGetsASentence(t *testing.T) {
 		{[]string{"dev", "up", "--s3-port", "65535", "--dir", filepath.Join(dir, "x")}, "out of range"},
 		{[]string{"server", "--config", filepath.Join(dir, "none")}, "no such file"},
 		{[]string{"status", "--dir", dir}, "say --dir or --config"},
-		{[]string{"locate", "only-bucket"}, "accepts 2 arg"},
+		{[]string{"locate", "only-bucket"}, "usage: torc locate BUCKET KEY"},
+		{[]string{"status", "--josn"}, "see 'torc status --help'"},
+		{[]string{"dev", "statsu"}, "unknown command \"statsu\" for \"torc dev\""},
+		{[]string{"cluster", "crate"}, "unknown command"},
+		{[]string{"server", "--config", filepath.Join(dir, "none")}, "torc cluster create"},
+		{[]string{"cluster", "create", "--out", dir, "--server", "s1=h", "--disk", "rel"}, "absolute"},
+		{[]string{"cluster", "create", "--out", dir, "--server", "s1=h", "--disk", "/d", "--disk", "/d"}, "each once"},
+		{[]string{"cluster", "create", "--out", dir, "--server", "s1=h", "--server", "s1=i", "--disk", "/d"}, "the id is taken"},
+		{[]string{"cluster", "create", "--out", dir, "--server", "s1=h", "--server", "s2=h", "--disk", "/d"}, "another server has the host"},
+		{[]string{"cluster", "create", "--out", dir, "--server", "ca=h", "--disk", "/d"}, "the id is taken"},
+		{[]string{"cluster", "create", "--out", dir, "--server", "..=h", "--disk", "/d"}, "the id is taken"},
+		{[]string{"cluster", "create", "--out", dir, "--server", "s1=h", "--disk", "/d", "--internal-port", "99999"}, "want 1 to 65534"},
 		{[]string{"cluster", "create", "--out", dir, "--server", "s1", "--disk", "/d"}, "ID=HOST"},
 		{[]string{"cluster", "create", "--out", dir, "--server", "s1=h,rack=1", "--disk", "/d"}, "unknown \"rack\""},
 		{[]string{"nonsense"}, "unknown command"},
@@ -128,6 +138,63 @@ func TestProcessIsKnownByItsStart(t *testing.T) {
 	<-ended
 	if _, ok := r.process(s); ok {
 		t.Error("an ended process is still found")
+	}
+}
+
+func TestSmallClusterIsProtectedByCopies(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "ring")
+	text, err := run("cluster", "create", "--out", out, "--server", "s1=h1", "--server", "s2=h2", "--disk", "/d")
+	if err != nil || !strings.Contains(text, "2 copies") {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	cfg, err := node.Load(filepath.Join(out, "s2", "torc.yaml"))
+	if err != nil || cfg.Policy.Copies != 2 || cfg.Policy.Parity != 0 {
+		t.Errorf("%v, %+v", err, cfg.Policy)
+	}
+}
+
+// Commands that a person pastes name the ring's directory only where they must.
+func TestDevDirectoryInPastedCommands(t *testing.T) {
+	t.Setenv("TORC_DIR", t.TempDir())
+	if flag := (&devRing{Dir: defaultDir()}).dirFlag(); flag != "" {
+		t.Errorf("the default directory is spelled out: %q", flag)
+	}
+	if flag := (&devRing{Dir: "/a b"}).dirFlag(); flag != " --dir '/a b'" {
+		t.Errorf("got %q", flag)
+	}
+	if _, err := run("dev", "status"); err == nil || !strings.Contains(err.Error(), defaultDir()) {
+		t.Errorf("dev does not look at TORC_DIR: %v", err)
+	}
+}
+
+func TestDevUpKeepsTheShapeOfARing(t *testing.T) {
+	r := &devRing{Dir: t.TempDir(), Servers: []devServer{{ID: "s1"}}}
+	if err := r.save(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run("dev", "up", "--dir", r.Dir, "--servers", "5"); !errs.Is(err, errs.Exists) {
+		t.Errorf("--servers was ignored: %v", err)
+	}
+	if out, err := run("dev", "status", "--dir", r.Dir); err == nil || !strings.Contains(err.Error(), "no server of the ring is running") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestLocationInWords(t *testing.T) {
+	loc := node.Location{Bucket: "b", Key: "k", Size: 7, Stripes: []node.StripeLocation{{Protection: "3 copies", Fragments: []node.FragmentLocation{
+		{Node: "s1n1", Home: true, State: "sound"}, {Node: "s2n1", Home: true, State: "unreachable", Reason: "no answer"},
+		{Index: 1, Node: "s2n2", State: "unreachable", Reason: "no answer"}, {Index: 1, Node: "s3n2", State: "sound"}}}}}
+	var out bytes.Buffer
+	if err := printLocation(&out, loc); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"in 1 stripe;", "s2n1", "s3n2", "hand-off", "(1 hand-off place cannot be asked either)"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("location lacks %q:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "s2n2") {
+		t.Errorf("a hand-off place that may hold nothing is listed:\n%s", out.String())
 	}
 }
 
