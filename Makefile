@@ -21,10 +21,10 @@ build: ## build bin/torc, one static binary
 
 run: build ## start a real three-server ring on this machine in DIR (.dev/ring) and print how to use it
 	-@test/setup.sh
-	@$(BIN) dev up --dir $(DIR)
+	@$(BIN) dev up --dir "$(DIR)"
 
 down: ## stop that ring; its data stays ("bin/torc dev down --wipe" removes it)
-	@$(BIN) dev down --dir $(DIR)
+	@$(BIN) dev down --dir "$(DIR)"
 
 setup: ## install what the tests need and this machine lacks (AWS CLI, boto3)
 	@test/setup.sh
