@@ -1,8 +1,10 @@
 package node
 
 import (
+	"encoding/json"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -52,6 +54,48 @@ func Format(c Config) error {
 			return errs.Wrap("format", err)
 		}
 	}
+	return saveDeal(c)
+}
+
+// dealFile remembers which disk was dealt to which node when the server was
+// formatted: a disk's UUID to a node's id.
+const dealFile = "disks.json"
+
+// deal returns the node of each disk: by its order in the configuration alone,
+// so that a missing disk never moves another's keys.
+func (c Config) deal() map[string]chunk.NodeID {
+	out := map[string]chunk.NodeID{}
+	for i, d := range c.Disks {
+		out[d.UUID] = nodeID(c.Server, i%c.Nodes+1)
+	}
+	return out
+}
+
+func saveDeal(c Config) error {
+	data, err := json.MarshalIndent(c.deal(), "", "  ")
+	if err != nil {
+		return errs.Wrap("format", err)
+	}
+	return writeFileSync(filepath.Join(c.Dir, dealFile), append(data, '\n'), 0o600)
+}
+
+// checkDeal refuses a configuration whose disks have changed places: the keys on
+// a disk would not be found where the ring looks for them.
+func checkDeal(c Config) error {
+	data, err := os.ReadFile(filepath.Join(c.Dir, dealFile))
+	if err != nil {
+		return errs.E("server", errs.KindOf(err), "%w (has 'torc server init' been run?)", err)
+	}
+	var was map[string]chunk.NodeID
+	if err := json.Unmarshal(data, &was); err != nil {
+		return errs.E("server", errs.Corrupt, "%s: %w", dealFile, err)
+	}
+	now := c.deal()
+	for _, d := range c.Disks {
+		if node, known := was[d.UUID]; known && node != now[d.UUID] {
+			return errs.E("server", errs.Invalid, "disk %s belongs to storage node %s, but the order of the disks in the configuration gives it to %s: keep the order, and the line of a dead disk", d.Path, node, now[d.UUID])
+		}
+	}
 	return nil
 }
 
@@ -92,10 +136,9 @@ func openDisk(c Config, d Disk, cache *pebble.Cache, clk clock.Clock, log *slog.
 // node's store. Which disk belongs to which node depends on the configuration
 // alone, so a missing disk never moves another's keys.
 func nodeStores(c Config, slots []diskSlot) (map[chunk.NodeID]chunk.ListStore, map[chunk.NodeID][]diskSlot, error) {
-	dealt := map[chunk.NodeID][]diskSlot{}
-	for i, s := range slots {
-		id := nodeID(c.Server, i%c.Nodes+1)
-		dealt[id] = append(dealt[id], s)
+	dealt, node := map[chunk.NodeID][]diskSlot{}, c.deal()
+	for _, s := range slots {
+		dealt[node[s.cfg.UUID]] = append(dealt[node[s.cfg.UUID]], s)
 	}
 	stores := map[chunk.NodeID]chunk.ListStore{}
 	for id, disks := range dealt {

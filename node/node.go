@@ -112,6 +112,9 @@ func Start(ctx context.Context, cfg Config, opts Options) (_ *Server, err error)
 
 // openStorage opens this server's disks and deals them to its storage nodes.
 func (s *Server) openStorage(ctx context.Context) error {
+	if err := checkDeal(s.cfg); err != nil {
+		return err
+	}
 	s.cache = pebble.NewCache(int64(s.cfg.Storage.CacheMiB) << 20)
 	s.onClose("cache", func(context.Context) error { s.cache.Unref(); return nil })
 	s.disks = openDisks(s.cfg, s.cache, s.opts.Clock, s.log)

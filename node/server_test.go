@@ -167,6 +167,26 @@ func TestServerLeavesWrongDisksAlone(t *testing.T) {
 	}
 }
 
+// Disks whose order in the configuration has changed would belong to other nodes.
+func TestServerRefusesReorderedDisks(t *testing.T) {
+	cfg := newCluster(t)
+	good := cfg.Disks
+	for name, disks := range map[string][]Disk{
+		"swapped": {good[1], good[0], good[2]},
+		"removed": {good[1], good[2], {Path: good[0].Path + "new", UUID: newID()}},
+	} {
+		cfg.Disks = disks
+		if s, err := Start(t.Context(), cfg, Options{Log: slog.New(slog.DiscardHandler)}); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "keep the order") {
+			t.Errorf("%s: %v", name, err)
+			if err == nil {
+				closeServer(t, s)
+			}
+		}
+	}
+	cfg.Disks = []Disk{good[0], {Path: good[1].Path + "new", UUID: newID()}, good[2]} // one replaced in place: not formatted, so left out
+	closeServer(t, startServer(t, cfg))
+}
+
 // The status page is for who knows the password, over TLS, and runs no script.
 func TestPortalNeedsThePassword(t *testing.T) {
 	cfg := newCluster(t)
