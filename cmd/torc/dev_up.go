@@ -243,8 +243,8 @@ func (r *devRing) up(ctx context.Context, wait time.Duration) error {
 }
 
 // waitReady returns when the server would accept a PUT, or why it does not.
-func (r *devRing) waitReady(ctx context.Context, s devServer, p proc, wait time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+func (r *devRing) waitReady(parent context.Context, s devServer, p proc, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(parent, wait)
 	defer cancel()
 	admin := node.NewAdminClient(r.serverDir(s))
 	for {
@@ -257,6 +257,9 @@ func (r *devRing) waitReady(ctx context.Context, s devServer, p proc, wait time.
 		}
 		select {
 		case <-ctx.Done():
+			if parent.Err() != nil {
+				return errs.E("dev", errs.Canceled, "interrupted; the servers that were started go on: '%s dev down' stops them", os.Args[0])
+			}
 			return errs.E("dev", errs.Timeout, "server %s is not ready after %v: %v; the end of %s:\n%s", s.ID, wait, err, r.logFile(s), r.logTail(s, 5))
 		case <-time.After(pollEvery):
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"torc/internal/errs"
@@ -23,7 +24,7 @@ func (r *devRing) printWelcome(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "A ring of %d servers is running in %s\n\n", len(r.Servers), r.Dir)
+	fmt.Fprintf(w, "A ring of %s is running in %s\n\n", english.Plural(len(r.Servers), "server", ""), r.Dir)
 	for _, s := range r.Servers {
 		fmt.Fprintf(w, "  %-4s S3 http://%s  https://%s   status page https://%s\n", s.ID, s.HTTP, s.HTTPS, s.Portal)
 	}
@@ -40,7 +41,11 @@ Try it (copy and paste):
 Then:
 
 `, k.AdminPassword, k.RootAccessKey, k.RootSecretKey, exe, dir)
-	for _, line := range []string{"status", "locate first README.md", "dev kill 2", "dev start 2", "dev down"} {
+	lines := []string{"status", "locate first README.md", "dev kill 2", "dev start 2", "dev down"}
+	if len(r.Servers) == 1 {
+		lines = []string{"status", "locate first README.md", "dev down"}
+	}
+	for _, line := range lines {
 		fmt.Fprintf(w, "  %s %s%s\n", exe, line, dir)
 	}
 	return nil
@@ -85,7 +90,7 @@ func (r *devRing) printState(ctx context.Context, w io.Writer) error {
 	}
 	fmt.Fprintln(w)
 	if len(ask) == 0 {
-		return errs.E("", errs.Unavailable, "no server of the ring is running; '%s dev up%s' starts it", shellQuote(os.Args[0]), r.dirFlag())
+		return errs.E("", errs.Unavailable, "no server of the ring is running; to start it: %s dev up%s", shellQuote(os.Args[0]), r.dirFlag())
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()

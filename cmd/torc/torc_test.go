@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -177,6 +178,20 @@ func TestDevUpKeepsTheShapeOfARing(t *testing.T) {
 	}
 	if out, err := run("dev", "status", "--dir", r.Dir); err == nil || !strings.Contains(err.Error(), "no server of the ring is running") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestInterruptedWaitIsNotCalledATimeout(t *testing.T) {
+	r := &devRing{Dir: t.TempDir(), Servers: []devServer{{ID: "s1"}}}
+	_, start, err := procStat(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = r.waitReady(ctx, r.Servers[0], proc{os.Getpid(), start}, time.Minute)
+	if !errs.Is(err, errs.Canceled) || !strings.Contains(err.Error(), "dev down") {
+		t.Errorf("got %v", err)
 	}
 }
 
