@@ -258,7 +258,7 @@ func (r *devRing) waitReady(parent context.Context, s devServer, p proc, wait ti
 		select {
 		case <-ctx.Done():
 			if parent.Err() != nil {
-				return errs.E("dev", errs.Canceled, "interrupted; the servers that were started go on: '%s dev down' stops them", os.Args[0])
+				return errs.E("dev", errs.Canceled, "interrupted; the servers that were started go on; to stop them: %s dev down%s", shellQuote(os.Args[0]), r.dirFlag())
 			}
 			return errs.E("dev", errs.Timeout, "server %s is not ready after %v: %v; the end of %s:\n%s", s.ID, wait, err, r.logFile(s), r.logTail(s, 5))
 		case <-time.After(pollEvery):
