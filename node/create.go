@@ -47,6 +47,14 @@ func CreateCluster(spec ClusterSpec) ([]Config, error) {
 	for i, s := range spec.Servers {
 		members[i] = s.Member
 	}
+	var out []Config
+	for _, s := range spec.Servers {
+		c := serverConfig(spec, s, cluster, members)
+		if err := c.Validate(); err != nil { // before anything is written
+			return nil, errs.Wrap(op, err)
+		}
+		out = append(out, c)
+	}
 	now := time.Now()
 	ca, err := pki.NewCA(cluster, now)
 	if err != nil {
@@ -62,16 +70,10 @@ func CreateCluster(spec ClusterSpec) ([]Config, error) {
 		return nil, errs.Wrap(op, err)
 	}
 	keyring := NewKeyring(cluster)
-	var out []Config
-	for _, s := range spec.Servers {
-		c := serverConfig(spec, s, cluster, members)
-		if err := c.Validate(); err != nil {
+	for i, s := range spec.Servers {
+		if err := writeServer(out[i], s, ca, keyring, now); err != nil {
 			return nil, errs.Wrap(op, err)
 		}
-		if err := writeServer(c, s, ca, keyring, now); err != nil {
-			return nil, errs.Wrap(op, err)
-		}
-		out = append(out, c)
 	}
 	return out, nil
 }

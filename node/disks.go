@@ -38,17 +38,26 @@ func storageConfig(c Config, d Disk) (storage.Config, error) {
 	}, nil
 }
 
-// Format writes the superblocks of a server's disks, which must be empty, and
-// makes their directories if they are missing. It is done once, when a server
+// Format writes the superblocks of a server's disks, which must be empty. Their
+// directories must be there, since a missing one is most likely a disk that is
+// not mounted; makeDirs makes them all the same. It is done once, when a server
 // is set up; starting never formats anything.
-func Format(c Config) error {
+func Format(c Config, makeDirs bool) error {
+	for _, d := range c.Disks { // all of them, before any is written to
+		var err error
+		if makeDirs {
+			err = os.MkdirAll(d.Path, 0o700)
+		} else {
+			_, err = os.Stat(d.Path)
+		}
+		if err != nil {
+			return errs.E("format", errs.KindOf(err), "disk %s: %w (mount the disk first)", d.Path, err)
+		}
+	}
 	for _, d := range c.Disks {
 		sc, err := storageConfig(c, d)
 		if err != nil {
 			return err
-		}
-		if err := os.MkdirAll(d.Path, 0o700); err != nil {
-			return errs.E("format", errs.KindOf(err), "%w", err)
 		}
 		if _, err := storage.Create(sc); err != nil {
 			return errs.Wrap("format", err)

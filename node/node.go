@@ -63,6 +63,7 @@ type Server struct {
 	loops     []*loop.Loop
 	listeners []*http.Server
 	ready     readiness
+	up        bool          // Start has succeeded
 	failed    chan struct{} // closed when a part that cannot be restarted has ended
 	failOnce  sync.Once
 	cancel    context.CancelFunc
@@ -105,6 +106,7 @@ func Start(ctx context.Context, cfg Config, opts Options) (_ *Server, err error)
 			return nil, err
 		}
 	}
+	s.up = true
 	s.run("bring-up", func() { s.bringUp(ctx) })
 	s.log.Info("server started", "version", opts.Version, "s3", cfg.S3.HTTP, "s3_tls", cfg.S3.HTTPS)
 	return s, nil
@@ -301,7 +303,9 @@ func (s *Server) close(ctx context.Context) error {
 		}
 	}
 	s.closers = nil
-	s.log.Info("server ended", "error", first)
+	if s.up {
+		s.log.Info("server ended", "error", first)
+	}
 	return first
 }
 

@@ -56,7 +56,10 @@ func newCluster(t *testing.T) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Format(cfgs[0]); err != nil {
+	if err := Format(cfgs[0], false); !errs.Is(err, errs.NotFound) {
+		t.Fatalf("format of disks that are not mounted: %v", err)
+	}
+	if err := Format(cfgs[0], true); err != nil {
 		t.Fatal(err)
 	}
 	return cfgs[0]
@@ -162,7 +165,7 @@ func TestServerLeavesWrongDisksAlone(t *testing.T) {
 	if _, err := os.Stat(cfg.Disks[0].Path); !errors.Is(err, os.ErrNotExist) {
 		t.Error("the missing disk's directory was made")
 	}
-	if err := Format(cfg); err == nil {
+	if err := Format(cfg, true); err == nil {
 		t.Error("format accepts a disk that holds data")
 	}
 }

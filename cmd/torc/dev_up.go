@@ -113,7 +113,7 @@ func createDev(dir string, f devUpFlags) (*devRing, error) {
 		return nil, err
 	}
 	for _, c := range created {
-		if err := node.Format(c); err != nil {
+		if err := node.Format(c, true); err != nil {
 			return nil, err
 		}
 	}

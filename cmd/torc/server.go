@@ -64,22 +64,25 @@ func loadServerConfig(file string) (node.Config, error) {
 }
 
 func newServerInitCmd(file *string) *cobra.Command {
-	return &cobra.Command{
+	var makeDirs bool
+	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Format the server's empty disks; refuses a disk that holds anything",
+		Short: "Format the server's empty, mounted disks; refuses a disk that holds anything",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadServerConfig(*file)
 			if err != nil {
 				return err
 			}
-			if err := node.Format(cfg); err != nil {
+			if err := node.Format(cfg, makeDirs); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "server %s: %s ready; start it with: torc server --config %s\n", cfg.Server, english.Plural(len(cfg.Disks), "disk", ""), *file)
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&makeDirs, "make-dirs", false, "make missing disk directories, on whatever file system is there")
+	return cmd
 }
 
 func newLog(c node.LogConfig) (*slog.Logger, error) {
