@@ -259,6 +259,28 @@ func TestTombstoneOnHandoffSaysNothing(t *testing.T) {
 	}
 }
 
+// Liveness is a hint: a server that calls all others down, wrongly, must not
+// refuse writes for it, nor acknowledge on itself alone.
+func TestWriteWhenAllOthersAreCalledDown(t *testing.T) {
+	for _, prot := range []chunk.Protection{chunk.Replicas(3), chunk.EC(4, 2)} {
+		c := newCluster(t, 3, 6)
+		s := c.store(protect.Config{})
+		for _, n := range c.nodes {
+			n.up = n.server == "s1"
+		}
+		w := write(onceKey(1, prot), 10, 100_000)
+		mustPut(t, s, w)
+		for i := range c.nodes {
+			c.nodes[i].up = true
+		}
+		for _, srv := range []chunk.ServerID{"s1", "s2", "s3"} {
+			c.serverDown(srv, true)
+			mustRead(t, s, w, "%v: without %s", prot, srv)
+			c.allUp()
+		}
+	}
+}
+
 // A value is not acknowledged on one server alone where the map has more.
 func TestAckSpansServers(t *testing.T) {
 	for _, prot := range []chunk.Protection{chunk.Replicas(3), chunk.EC(4, 2)} {

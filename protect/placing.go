@@ -286,12 +286,13 @@ func (p *placing) least() bool {
 // waiting reports whether the write should wait for what is under way: until
 // all fragments are durable, or enough are and the rest are late or failed.
 func (p *placing) waiting() bool {
-	running, underWay := 0, 0
+	running, underWay, timely := 0, 0, 0
 	for _, f := range p.frags {
 		if f.durable < 0 && f.running > f.late && !p.hasty {
 			return true
 		}
 		underWay += f.running
+		timely += f.running - f.late
 		if f.durable < 0 {
 			running += f.running
 		} else {
@@ -300,6 +301,9 @@ func (p *placing) waiting() bool {
 	}
 	if underWay > 0 && !p.least() {
 		return true // late or not, it may bring what is lacking
+	}
+	if timely > 0 && !p.hasty && !p.survivesServer(p.spread()) {
+		return true // it may yet make the value survive a server
 	}
 	return running > 0 && !p.enough()
 }
